@@ -1,0 +1,50 @@
+"""Learn CNNs by measuring them: a library, a course and an autograder in one.
+
+Names are imported on first use, so that `eva --help` need not wait for PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Callback": "eva.trainer",
+    "Dataset": "eva.data",
+    "EvaError": "eva.errors",
+    "Recipe": "eva.recipe",
+    "Run": "eva.record",
+    "Submission": "eva.submission",
+    "Trainer": "eva.trainer",
+    "load_data": "eva.data",
+    "load_submission": "eva.submission",
+    "lr_find": "eva.lr_finder",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from eva.data import Dataset as Dataset
+    from eva.data import load_data as load_data
+    from eva.errors import EvaError as EvaError
+    from eva.lr_finder import lr_find as lr_find
+    from eva.recipe import Recipe as Recipe
+    from eva.record import Run as Run
+    from eva.submission import Submission as Submission
+    from eva.submission import load_submission as load_submission
+    from eva.trainer import Callback as Callback
+    from eva.trainer import Trainer as Trainer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'eva' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

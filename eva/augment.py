@@ -1,0 +1,175 @@
+"""Augmentation of a whole batch at once, on its device, every image with draws of its own.
+
+The geometric parts of a recipe are affine maps. They are composed, image by image, into one
+matrix and the batch is resampled once, so that a rotation followed by a shift blurs no more
+than either alone. Coordinates are pixels from the centre of the image, x to the right and
+y down; a matrix maps an output position to the input position that it shows. Angles and shifts
+have torchvision's signs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from eva.recipe import (
+    Augmentation,
+    Brightness,
+    Contrast,
+    RandomCrop,
+    RandomErasing,
+    Rotation,
+    Scale,
+    Shear,
+    Shift,
+)
+
+GEOMETRIC = (Rotation, Shift, Scale, Shear, RandomCrop)
+
+
+def augment(images: Tensor, parts: Sequence[Augmentation], generator: Generator) -> Tensor:
+    """Apply the parts in order; neighbouring geometric parts become one resampling.
+
+    Args:
+        images: (batch, channels, height, width), float in [0, 1].
+        parts: From :attr:`eva.Recipe.augment`.
+        generator: Source of all draws, on the device of the images.
+
+    Returns:
+        Augmented images, of the same shape; the input is not changed.
+    """
+    pending: list[Tensor] = []
+    for part in parts:
+        if isinstance(part, GEOMETRIC):
+            pending.append(_draw_affine(part, len(images), generator))
+            continue
+        images = resample(images, pending)
+        pending = []
+        if isinstance(part, Brightness):
+            factor = 1 + _uniform(len(images), part.fraction, generator)
+            images = brightness(images, factor)
+        elif isinstance(part, Contrast):
+            factor = 1 + _uniform(len(images), part.fraction, generator)
+            images = contrast(images, factor)
+        else:
+            images = _erase(images, part, generator)
+    return resample(images, pending)
+
+
+def rotation(degrees: Tensor) -> Tensor:
+    """Matrices (batch, 3, 3) that rotate counter-clockwise by ``degrees``, shape (batch,)."""
+    radians = torch.deg2rad(degrees)
+    cos, sin = torch.cos(radians), torch.sin(radians)
+    return _affine(cos, -sin, sin, cos)
+
+
+def shear(degrees: Tensor) -> Tensor:
+    """Matrices (batch, 3, 3) that move a row ``y`` below the centre by ``-tan(degrees) * y``."""
+    one = torch.ones_like(degrees)
+    return _affine(one, torch.tan(torch.deg2rad(degrees)), 0 * one, one)
+
+
+def scale(factor: Tensor) -> Tensor:
+    """Matrices (batch, 3, 3) that enlarge by ``factor``, shape (batch,)."""
+    return _affine(1 / factor, 0 * factor, 0 * factor, 1 / factor)
+
+
+def shift(pixels: Tensor) -> Tensor:
+    """Matrices (batch, 3, 3) that move by ``pixels``, shape (batch, 2): right and down."""
+    one = torch.ones_like(pixels[:, 0])
+    return _affine(one, 0 * one, 0 * one, one, -pixels)
+
+
+def resample(images: Tensor, matrices: Iterable[Tensor]) -> Tensor:
+    """Resample once, bilinearly with black outside, along affine maps applied in order."""
+    matrices = list(matrices)
+    if not matrices:
+        return images
+    theta = matrices[0]
+    for matrix in matrices[1:]:
+        theta = theta @ matrix
+    height, width = images.shape[-2:]
+    half = theta.new_tensor([width / 2, height / 2])
+    # affine_grid wants positions in units of half the image.
+    theta = torch.cat(
+        (theta[:, :2, :2] * half / half[:, None], (theta[:, :2, 2] / half)[:, :, None]), dim=2
+    )
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Multiply each image by its factor, shape (batch,), and clip to [0, 1]."""
+    return (images * factor.view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Move each pixel away from its image's mean by the factor, shape (batch,), and clip."""
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((images - mean) * factor.view(-1, 1, 1, 1) + mean).clamp(0, 1)
+
+
+def erase(images: Tensor, corner: Tensor, side: Tensor) -> Tensor:
+    """Blacken a square of each image.
+
+    Args:
+        images: (batch, channels, height, width).
+        corner: (batch, 2) top row and left column.
+        side: (batch,) side in pixels; 0 leaves the image as it is.
+    """
+    rows = torch.arange(images.shape[-2], device=images.device)
+    columns = torch.arange(images.shape[-1], device=images.device)
+    top, left, side = corner[:, :1], corner[:, 1:], side[:, None]
+    in_rows = (rows >= top) & (rows < top + side)  # (batch, height)
+    in_columns = (columns >= left) & (columns < left + side)  # (batch, width)
+    return images.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0)
+
+
+def _draw_affine(part: Augmentation, batch: int, generator: Generator) -> Tensor:
+    match part:
+        case Rotation():
+            return rotation(_uniform(batch, part.degrees, generator))
+        case Shear():
+            return shear(_uniform(batch, part.degrees, generator))
+        case Scale():
+            return scale(1 + _uniform(batch, part.fraction, generator))
+        case Shift():
+            return shift(_uniform((batch, 2), part.pixels, generator))
+        case RandomCrop():
+            steps = torch.randint(
+                -part.padding,
+                part.padding + 1,
+                (batch, 2),
+                generator=generator,
+                device=generator.device,
+            )
+            return shift(steps.float())
+        case _:
+            raise TypeError(f"{part!r} is not an affine augmentation")
+
+
+def _erase(images: Tensor, part: RandomErasing, generator: Generator) -> Tensor:
+    batch, _, height, width = images.shape
+    draw = torch.rand((batch, 4), generator=generator, device=generator.device)
+    largest = min(part.pixels, height, width)
+    side = torch.where(draw[:, 0] < part.probability, 1 + (draw[:, 1] * largest).long(), 0)
+    room = torch.tensor([height, width], device=side.device) - side[:, None] + 1
+    return erase(images, (draw[:, 2:] * room).long(), side)
+
+
+def _uniform(size: int | tuple[int, int], reach: float, generator: Generator) -> Tensor:
+    """Draw from ±reach; 1-D tensors are (batch,)."""
+    shape = (size,) if isinstance(size, int) else size
+    draw = torch.rand(shape, generator=generator, device=generator.device)
+    return (2 * draw - 1) * reach
+
+
+def _affine(xx: Tensor, xy: Tensor, yx: Tensor, yy: Tensor, move: Tensor | None = None) -> Tensor:
+    """Stack (batch,) entries and a (batch, 2) offset into (batch, 3, 3) matrices."""
+    zero, one = torch.zeros_like(xx), torch.ones_like(xx)
+    x, y = (zero, zero) if move is None else move.unbind(dim=1)
+    rows = ((xx, xy, x), (yx, yy, y), (zero, zero, one))
+    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)

@@ -1,0 +1,123 @@
+"""Devices: which one to use, what to write about it in a record, how to time and seed it."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from eva.errors import TrainingError
+from eva.record import DeviceInfo
+
+
+def select_device(name: str = "auto") -> torch.device:
+    """Pick CUDA, then MPS, then the CPU for "auto"; else the device of that name.
+
+    Raises:
+        TrainingError: PyTorch knows no such device, or this machine has none.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise TrainingError(
+            f"no device is called {name!r}.", "Use auto, cpu, cuda or mps."
+        ) from None
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(device.type, False):
+        raise TrainingError(
+            f"device {name!r} was asked for, but PyTorch {torch.__version__} finds none here.",
+            "Use --device auto or cpu.",
+        )
+    return device
+
+
+def describe_device(device: torch.device, *, bf16: bool, compiled: bool) -> DeviceInfo:
+    """What a record says about where a run ran."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return DeviceInfo(
+        type=device.type,
+        name=name,
+        threads=torch.get_num_threads(),
+        precision="bfloat16" if bf16 else "float32",
+        compiled=compiled,
+    )
+
+
+def describe_versions() -> dict[str, str]:
+    """Versions of everything that a result may depend on."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("eva-course", "torch", "torchvision", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # run from a checkout that was never installed
+            versions[package] = "not installed"
+    return versions
+
+
+class Stopwatch:
+    """Add up the time between laps by what was done, without making a GPU wait."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.seconds: dict[str, float] = {}
+        self._cuda = device.type == "cuda"
+        self._laps: list[tuple[str, torch.cuda.Event]] = []
+        self._last = time.perf_counter()
+        if self._cuda:
+            self._start = self._event()
+
+    def lap(self, what: str) -> None:
+        """Book the time since the last lap under ``what``."""
+        if self._cuda:
+            self._laps.append((what, self._event()))
+            return
+        now = time.perf_counter()
+        self.seconds[what] = self.seconds.get(what, 0.0) + now - self._last
+        self._last = now
+
+    def stop(self) -> None:
+        """Wait for the device and sum the laps up."""
+        if not self._cuda:
+            return
+        torch.cuda.synchronize()
+        before = self._start
+        for what, event in self._laps:
+            milliseconds = before.elapsed_time(event)
+            self.seconds[what] = self.seconds.get(what, 0.0) + milliseconds / 1000
+            before = event
+
+    @staticmethod
+    def _event() -> torch.cuda.Event:
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed PyTorch's global generators inside the block and put them back after it."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,56 @@
+"""How good a model is on labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eva.data import normalise, to_float
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Result on a set of n images: ``loss`` is the mean cross-entropy, ``accuracy`` in percent.
+
+    ``predicted`` (n,) int64 and ``confidence`` (n,) float of the predicted class, on the CPU.
+    """
+
+    loss: float
+    accuracy: float
+    predicted: Tensor
+    confidence: Tensor
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> Evaluation:
+    """Run a model in eval mode over images, and leave its mode as it was.
+
+    Args:
+        model: Maps (batch, 1, 28, 28) normalised floats to (batch, classes) scores.
+        images: (n, 1, 28, 28) uint8, on the device of the model.
+        labels: (n,) int64, on the same device.
+    """
+    training = model.training
+    model.eval()
+    scores = torch.cat(
+        [model(normalise(to_float(part))).float() for part in torch.split(images, BATCH)]
+    )
+    model.train(training)
+    confidence, predicted = scores.softmax(dim=1).max(dim=1)
+    return Evaluation(
+        loss=F.cross_entropy(scores, labels).item(),
+        accuracy=100 * (predicted == labels).sum().item() / len(labels),
+        predicted=predicted.cpu(),
+        confidence=confidence.cpu(),
+    )
+
+
+def confusion(labels: Tensor, predicted: Tensor, classes: int = 10) -> tuple[tuple[int, ...], ...]:
+    """Count images of each true class (row) predicted as each class (column)."""
+    counts = torch.bincount(labels * classes + predicted, minlength=classes * classes)
+    return tuple(tuple(row) for row in counts.view(classes, classes).tolist())

@@ -1,0 +1,16 @@
+"""Experiment 4."""
+
+from eva.experiments.network import Net
+from eva.recipe import SGD, Recipe, Rotation, Scale, Shear, Shift, Step
+
+
+def build_model() -> Net:
+    """8-8-8, pool, 16-16-16, 1x1, mean: 7,288 parameters."""
+    return Net((8, 8, 8, 16, 16, 16))
+
+
+RECIPE = Recipe(
+    optimizer=SGD(lr=0.01, momentum=0.9),
+    schedule=Step(every=6, gamma=0.1),
+    augment=(Rotation(degrees=10), Shear(degrees=10), Scale(fraction=0.1), Shift(pixels=2.8)),
+)

@@ -1,0 +1,193 @@
+"""A recipe says how a model is trained, in numbers and names alone: no code, JSON both ways.
+
+Everything is frozen and checked when it is made: an unknown key, a value of the wrong type or
+out of range is a :class:`~eva.errors.RecipeError` that names the key.
+
+Example:
+    >>> recipe = Recipe(schedule=Step(every=6), augment=(Rotation(degrees=7), Shift(pixels=2)))
+    >>> Recipe.from_json(recipe.to_json()) == recipe
+    True
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from eva.errors import RecipeError
+from eva.parts import NonNegative, Part, Positive, Share, recipe_error
+from eva.schedules import Constant, Cosine, OneCycle, Step, Triangular
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Augmentation",
+    "Brightness",
+    "Constant",
+    "Contrast",
+    "Cosine",
+    "Init",
+    "OneCycle",
+    "RandomCrop",
+    "RandomErasing",
+    "Recipe",
+    "Rotation",
+    "Scale",
+    "Shear",
+    "Shift",
+    "Step",
+    "Triangular",
+]
+
+
+class SGD(Part):
+    """Stochastic gradient descent; ``lr`` is the peak that the schedule scales."""
+
+    kind: Literal["sgd"] = Field(default="sgd", repr=False)
+    lr: Positive = 0.01
+    momentum: Share = 0.9
+    nesterov: bool = False
+
+
+class Adam(Part):
+    """Adam (Kingma and Ba 2015)."""
+
+    kind: Literal["adam"] = Field(default="adam", repr=False)
+    lr: Positive = 0.001
+    betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
+
+
+class AdamW(Part):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    kind: Literal["adamw"] = Field(default="adamw", repr=False)
+    lr: Positive = 0.001
+    betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
+
+
+class Rotation(Part):
+    """Rotate about the centre by an angle drawn from ±``degrees``."""
+
+    kind: Literal["rotation"] = Field(default="rotation", repr=False)
+    degrees: Annotated[float, Field(ge=0, le=180)]
+
+
+class Shift(Part):
+    """Move by a distance drawn from ±``pixels`` along each axis, in fractions of a pixel."""
+
+    kind: Literal["shift"] = Field(default="shift", repr=False)
+    pixels: NonNegative
+
+
+class Scale(Part):
+    """Enlarge by a factor drawn from 1 ± ``fraction``."""
+
+    kind: Literal["scale"] = Field(default="scale", repr=False)
+    fraction: Share
+
+
+class Shear(Part):
+    """Shear along x by an angle drawn from ±``degrees``."""
+
+    kind: Literal["shear"] = Field(default="shear", repr=False)
+    degrees: Annotated[float, Field(ge=0, lt=90)]
+
+
+class RandomCrop(Part):
+    """Pad with black by ``padding`` pixels, then cut the original size out at a random place."""
+
+    kind: Literal["random_crop"] = Field(default="random_crop", repr=False)
+    padding: Annotated[int, Field(ge=0)]
+
+
+class Brightness(Part):
+    """Multiply by a factor drawn from 1 ± ``fraction``, clipped to [0, 1]."""
+
+    kind: Literal["brightness"] = Field(default="brightness", repr=False)
+    fraction: Annotated[float, Field(ge=0, le=1)]
+
+
+class Contrast(Part):
+    """Blend with the image's own mean by a factor drawn from 1 ± ``fraction``, clipped."""
+
+    kind: Literal["contrast"] = Field(default="contrast", repr=False)
+    fraction: Annotated[float, Field(ge=0, le=1)]
+
+
+class RandomErasing(Part):
+    """With a ``probability``, blacken a square whose side is drawn up to ``pixels``."""
+
+    kind: Literal["random_erasing"] = Field(default="random_erasing", repr=False)
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    pixels: Annotated[int, Field(ge=1)] = 8
+
+
+class Init(StrEnum):
+    """How weights of two and more dimensions are drawn; ``default`` is PyTorch's own."""
+
+    DEFAULT = "default"
+    KAIMING_NORMAL = "kaiming_normal"
+    KAIMING_UNIFORM = "kaiming_uniform"
+    XAVIER_UNIFORM = "xavier_uniform"
+    ORTHOGONAL = "orthogonal"
+
+
+Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="kind")]
+Schedule = Annotated[Constant | Step | Cosine | Triangular | OneCycle, Field(discriminator="kind")]
+Augmentation = Annotated[
+    Rotation | Shift | Scale | Shear | RandomCrop | Brightness | Contrast | RandomErasing,
+    Field(discriminator="kind"),
+]
+
+
+class Recipe(Part):
+    """How a model is trained.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images a step; the last batch of an epoch may be smaller.
+        optimizer: :class:`SGD`, :class:`Adam` or :class:`AdamW`.
+        schedule: Learning rate over the run, as a share of the optimiser's ``lr``.
+        augment: Applied in this order, every image with draws of its own.
+        label_smoothing: Share of the target spread over all classes.
+        weight_decay: L2 penalty on every parameter (decoupled with AdamW).
+        ema: Decay a step of the exponential moving average of weights and buffers that is
+            evaluated in place of the last weights; None for no averaging.
+        init: How the weights are drawn before training.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 15
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    optimizer: Optimizer = SGD()
+    schedule: Schedule = Constant()
+    augment: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
+    label_smoothing: Share = 0.0
+    weight_decay: NonNegative = 0.0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    init: Annotated[Init, Field(strict=False)] = Init.DEFAULT
+
+    def lr(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate at a step, counted from 0 over the whole run."""
+        return self.optimizer.lr * self.schedule.factor(step, steps_per_epoch, self.epochs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, numbers and strings."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, value: object) -> Recipe:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            RecipeError: A key is unknown or a value ill-typed; the message names the key.
+        """
+        if not isinstance(value, dict):
+            raise RecipeError(f"a recipe is a JSON object, got {type(value).__name__}.")
+        try:
+            return cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            raise recipe_error(cls, error) from None
