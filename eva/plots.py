@@ -1,0 +1,245 @@
+"""Figures from records and models. Each function returns a Figure and shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor, nn
+
+from eva.data import Dataset, normalise, to_float
+from eva.errors import EvaError
+from eva.evaluation import evaluate
+from eva.record import Run
+
+TARGET = 99.4
+COLOURS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
+
+
+class PlotError(EvaError):
+    """There is nothing to draw, or the layer does not exist."""
+
+
+def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
+    """Accuracy and loss over the epochs, several runs overlaid; training dashed."""
+    _require_rows(runs)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for index, run in enumerate(runs):
+        colour, label = COLOURS[index % len(COLOURS)], _label(run, runs)
+        epochs = [row.epoch for row in run.rows]
+        left.plot(epochs, [r.test_accuracy for r in run.rows], color=colour, label=f"{label} test")
+        left.plot(
+            epochs,
+            [r.train_accuracy for r in run.rows],
+            color=colour,
+            linestyle="--",
+            alpha=0.6,
+            label=f"{label} train",
+        )
+        right.plot(epochs, [r.test_loss for r in run.rows], color=colour)
+        right.plot(
+            epochs, [r.train_loss for r in run.rows], color=colour, linestyle="--", alpha=0.6
+        )
+    everything = [r.test_accuracy for run in runs for r in run.rows]
+    if target is not None:
+        left.axhline(target, color="black", linewidth=0.8, linestyle=":")
+        left.annotate(
+            f"{target} %", (0.005, target), xycoords=("axes fraction", "data"), va="bottom"
+        )
+        everything.append(target)
+    # The first epoch would squeeze what matters; its low values run out of the picture.
+    left.set_ylim(
+        max(min(everything), max(everything) - 2.5) - 0.1, min(max(everything) + 0.4, 100)
+    )
+    right.set_yscale("log")
+    for axes, title in ((left, "accuracy, %"), (right, "loss")):
+        _style(axes, "epoch", title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.legend(loc="lower right", fontsize="small")
+    return figure
+
+
+def learning_rate(runs: Sequence[Run]) -> Figure:
+    """Learning rate at every step, from each run's recipe."""
+    _require_rows(runs)
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    for index, run in enumerate(runs):
+        steps = -(-run.data.train_size // run.recipe.batch_size)
+        rates = [run.recipe.lr(step, steps) for step in range(run.recipe.epochs * steps)]
+        axes.plot(
+            np.arange(len(rates)) / steps,
+            rates,
+            color=COLOURS[index % len(COLOURS)],
+            label=_label(run, runs),
+        )
+    _style(axes, "epoch", "learning rate")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def confusion(run: Run) -> Figure:
+    """Test images by true and predicted class after the last epoch; mistakes are coloured."""
+    _require_rows([run])
+    counts = np.array(run.confusion)
+    mistakes = counts * (1 - np.eye(len(counts), dtype=int))
+    figure, axes = plt.subplots(figsize=(5.2, 5), layout="constrained")
+    axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(1, mistakes.max() * 1.5))
+    for true, predicted in np.ndindex(*counts.shape):
+        if counts[true, predicted]:
+            weight = "normal" if true == predicted else "bold"
+            axes.text(
+                predicted,
+                true,
+                str(counts[true, predicted]),
+                ha="center",
+                va="center",
+                weight=weight,
+                fontsize="small",
+            )
+    axes.set_xticks(range(len(counts)))
+    axes.set_yticks(range(len(counts)))
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{mistakes.sum()} mistakes in {counts.sum():,} test images", fontsize="medium")
+    return figure
+
+
+def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
+    """Gallery of wrongly classified test images, the most confident mistakes first."""
+    result = evaluate(model, data.test_images, data.test_labels)
+    labels = data.test_labels.cpu()
+    wrong = (result.predicted != labels).nonzero().flatten()
+    wrong = wrong[result.confidence[wrong].argsort(descending=True)]
+    shown = wrong[:limit].tolist()
+    columns = 6
+    rows = max(1, -(-len(shown) // columns))
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(1.5 * columns, 1.75 * rows + 0.4), layout="constrained"
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, index in zip(grid.flat, shown, strict=False):
+        axes.imshow(data.test_images[index, 0].cpu(), cmap="gray_r")
+        taken, sure = result.predicted[index], result.confidence[index]
+        axes.set_title(f"{labels[index]} taken for {taken}\n{sure:.0%} sure", fontsize="small")
+    figure.suptitle(f"{len(shown)} of {len(wrong)} mistakes")
+    return figure
+
+
+def kernels(model: nn.Module) -> Figure:
+    """The kernels of the first convolution, each scaled to its largest weight."""
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
+        raise PlotError(f"{type(model).__name__} has no Conv2d whose kernels could be drawn.")
+    weights = first.weight.detach().float().cpu().mean(dim=1)  # (kernels, height, width)
+    figure, grid = _grid(len(weights))
+    for axes, weight in zip(grid, weights, strict=False):
+        reach = weight.abs().max().item() or 1.0
+        axes.imshow(weight, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    figure.suptitle("first-layer kernels: red adds, blue takes away")
+    return figure
+
+
+@torch.no_grad()
+def feature_maps(model: nn.Module, image: Tensor, layer: str) -> Figure:
+    """What one layer makes of one image.
+
+    Args:
+        model: Any module that takes (1, 1, height, width).
+        image: (1, height, width) uint8.
+        layer: Name of a submodule whose output is (1, channels, height, width).
+
+    Raises:
+        PlotError: There is no such layer, or its output is no map.
+    """
+    modules = dict(model.named_modules())
+    if layer not in modules:
+        raise PlotError(
+            f"no layer is called {layer!r}.", f"Layers: {', '.join(filter(None, modules))}."
+        )
+    seen: list[Tensor] = []
+    handle = modules[layer].register_forward_hook(lambda _m, _i, output: seen.append(output))
+    training = model.training
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    try:
+        model.eval()
+        model(normalise(to_float(image[None].to(device))))
+    finally:
+        handle.remove()
+        model.train(training)
+    if not seen or seen[-1].ndim != 4:
+        shape = tuple(seen[-1].shape) if seen else "nothing"
+        raise PlotError(f"layer {layer!r} gives {shape}, not (1, channels, height, width).")
+    maps = seen[-1][0].float().cpu()
+    figure, grid = _grid(len(maps))
+    for axes, values in zip(grid, maps, strict=False):
+        axes.imshow(values, cmap="viridis")
+    figure.suptitle(f"{layer}: {len(maps)} maps of {maps.shape[1]}x{maps.shape[2]}")
+    return figure
+
+
+def save_training_plots(run: Run, model: nn.Module, data: Dataset, folder: Path) -> list[Path]:
+    """Write curves, confusion matrix and mistakes of a run; return the paths."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    figures = {
+        "curves": curves([run]),
+        "confusion": confusion(run),
+        "misclassified": misclassified(model, data.to(device)),
+    }
+    return _save(figures, folder)
+
+
+def save_record_plots(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write all that records alone can show: curves, learning rates, confusion matrices."""
+    figures = {"curves": curves(runs), "learning_rate": learning_rate(runs)}
+    for run in runs:
+        figures[f"confusion-{_label(run, runs).replace(' ', '-')}"] = confusion(run)
+    return _save(figures, folder)
+
+
+def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=120)
+        plt.close(figure)
+    return paths
+
+
+def _grid(count: int, columns: int = 8) -> tuple[Figure, list[Axes]]:
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(1.1 * columns, 1.15 * rows + 0.5),
+        layout="constrained",
+        squeeze=False,
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    return figure, list(grid.flat)
+
+
+def _label(run: Run, runs: Sequence[Run]) -> str:
+    name = run.submission.removesuffix(".py").replace("/", ".").rpartition(".")[2]
+    same = [other for other in runs if other.submission == run.submission]
+    return name if len(same) == 1 else f"{name} seed {run.seed}"
+
+
+def _style(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _require_rows(runs: Sequence[Run]) -> None:
+    if not runs or not all(run.rows for run in runs):
+        raise PlotError("there is nothing to draw: give at least one record with an epoch in it.")
