@@ -1,0 +1,37 @@
+"""Receptive fields: exact, or they say that they are not."""
+
+from eva.rf.field import AxisField, ReceptiveField
+from eva.rf.rules import (
+    Mix,
+    Op,
+    Pointwise,
+    Reduce,
+    Registration,
+    Sliding,
+    Whole,
+    register_rule,
+    sliding_rule,
+)
+from eva.rf.state import Status
+from eva.rf.trace import Call, Failure, OpCall, Trace, receptive_field, trace
+
+__all__ = [
+    "AxisField",
+    "Call",
+    "Failure",
+    "Mix",
+    "Op",
+    "OpCall",
+    "Pointwise",
+    "ReceptiveField",
+    "Reduce",
+    "Registration",
+    "Sliding",
+    "Status",
+    "Trace",
+    "Whole",
+    "receptive_field",
+    "register_rule",
+    "sliding_rule",
+    "trace",
+]

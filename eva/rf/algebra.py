@@ -1,0 +1,541 @@
+"""Operations on states: what a tensor's elements see after joins, windows, mixing, reshaping."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from eva.rf.geometry import IDENTITY, AxisMap, shift
+from eva.rf.state import (
+    LIMIT,
+    RANK,
+    Axis,
+    Fields,
+    Line,
+    Masks,
+    State,
+    Status,
+    Term,
+    any_of,
+    differs,
+    full,
+    objects,
+    reshape_blocks,
+    scalar,
+    spread,
+    straight,
+    worst,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Algebra:
+    """Operations on states. Equal work is done once: rows and columns usually share a line."""
+
+    _memo: dict[Any, Any] = field(default_factory=dict)
+
+    def source(self, shape: tuple[int, ...], axes: Iterable[Axis]) -> State:
+        """State of an input: along each axis, position i sees itself."""
+        fields = {a: (Term((a.dim,), self._identity(a.size)),) for a in axes}
+        return State(shape=shape, groups=(fields,))
+
+    def _identity(self, size: int) -> Line:
+        key = ("identity", size)
+        if key not in self._memo:
+            masks = objects([1 << i for i in range(size)])
+            self._memo[key] = Line(masks=masks, window=IDENTITY)
+        line: Line = self._memo[key]
+        return line
+
+    # -- joining ---------------------------------------------------------------------------
+
+    def join(self, states: Sequence[State], shape: tuple[int, ...]) -> State:
+        """Element-wise union with broadcasting to ``shape``: every pointwise operation."""
+        moved = [self.broadcast(s, shape) for s in states]
+        if len(moved) == 1:
+            return moved[0]
+        return (
+            functools.reduce(self._join_two, moved) if moved else State(shape=shape, groups=({},))
+        )
+
+    def _join_two(self, a: State, b: State) -> State:
+        if a.groups is b.groups and (a.which is b.which):
+            return a
+        if a.which is None and b.which is None:
+            return replace(a, groups=(self.merge((a.groups[0], b.groups[0])),))
+        dims = tuple(sorted({*(a.which or ((), 0))[0], *(b.which or ((), 0))[0]}))
+        pairs = spread(a.which, dims, a.shape) * len(b.groups) + spread(b.which, dims, b.shape)
+        codes, which = np.unique(pairs, return_inverse=True)
+        groups = [
+            self.merge((a.groups[c // len(b.groups)], b.groups[c % len(b.groups)]))
+            for c in codes.tolist()
+        ]
+        return self.grouped(a.shape, groups, dims, which.reshape(pairs.shape))
+
+    def grouped(
+        self, shape: tuple[int, ...], groups: Sequence[Fields], dims: tuple[int, ...], which: Any
+    ) -> State:
+        """A state of several groups; equal groups and dimensions that do not matter are dropped."""
+        kept: list[Fields] = []
+        number: dict[Any, int] = {}
+        index = []
+        for g in groups:
+            key = tuple(
+                (axis, tuple((t.dims, id(t.line)) for t in terms)) for axis, terms in g.items()
+            )
+            if key not in number:
+                number[key] = len(kept)
+                kept.append(g)
+            index.append(number[key])
+        if len(kept) == 1:
+            return State(shape=shape, groups=(kept[0],))
+        return State(shape=shape, groups=tuple(kept), which=(dims, np.asarray(index)[which]))
+
+    def merge(self, fields: Sequence[Fields]) -> Fields:
+        """Union of the fields of several groups or branches of one shape."""
+        if all(f is fields[0] for f in fields):
+            return fields[0]
+        axes = dict.fromkeys(itertools.chain.from_iterable(fields))
+        hollow = [{a for a in f if self._hollow(f[a])} for f in fields]
+        out: dict[Axis, tuple[Term, ...]] = {}
+        for axis in axes:
+            terms = self.terms(axis, [t for f in fields for t in f.get(axis, ())])
+            for f, empty in zip(fields, hollow, strict=True):
+                # Where a branch sees no column, it sees no row either: rows that only this
+                # branch sees are then not certain.
+                if empty - {axis} and axis in f and not self._covers(terms, f[axis], fields, axis):
+                    terms = tuple(
+                        Term(t.dims, self.weaken(t.line, Status.BOUND, "merge with gaps"))
+                        for t in terms
+                    )
+                    break
+            out[axis] = terms
+        return out
+
+    def _hollow(self, terms: tuple[Term, ...]) -> bool:
+        return all(t.line.hollow for t in terms)
+
+    def _covers(
+        self, terms: tuple[Term, ...], part: tuple[Term, ...], fields: Sequence[Fields], axis: Axis
+    ) -> bool:
+        """Whether the other branches alone see everything along ``axis`` that the part sees."""
+        others = [t for f in fields if f.get(axis) is not part for t in f.get(axis, ())]
+        if not others:
+            return all(f.get(axis) is part for f in fields)
+        alone = self.terms(axis, others)
+        return len(alone) == len(terms) and all(
+            a.dims == t.dims and bool((a.line.masks == t.line.masks).all())
+            for a, t in zip(alone, terms, strict=True)
+        )
+
+    def terms(self, axis: Axis, terms: Sequence[Term]) -> tuple[Term, ...]:
+        """Union of terms: one for each set of dimensions; a full one swallows the others."""
+        by_dims: dict[tuple[int, ...], Line] = {}
+        for dims, line in terms:
+            by_dims[dims] = self.union(by_dims[dims], line) if dims in by_dims else line
+        if len(by_dims) > 1:
+            whole = full(axis)
+            for dims, line in sorted(by_dims.items(), key=lambda i: RANK[i[1].status]):
+                if not dims and line.masks[()] == whole:
+                    return (Term(dims, line),)
+        return tuple(Term(d, by_dims[d]) for d in sorted(by_dims))
+
+    def union(self, a: Line, b: Line) -> Line:
+        """Union of two lines over the same units."""
+        if a is b:
+            return a
+        key = ("union", id(a), id(b))
+        if key not in self._memo:
+            self._memo[key] = (self._union(a, b), a, b)  # a and b kept alive: ids stay theirs
+        line: Line = self._memo[key][0]
+        return line
+
+    def _union(self, a: Line, b: Line) -> Line:
+        masks = a.masks | b.masks
+        masks = masks if isinstance(masks, np.ndarray) else scalar(masks)
+        window, misaligned = None, a.misaligned or b.misaligned
+        if a.window is not None and b.window is not None:
+            window = a.window.union(b.window)
+            same = window is not None and a.window.drift == b.window.drift
+            misaligned = misaligned or not (same or None in (a.window.drift, b.window.drift))
+        return Line(
+            masks=masks,
+            window=window,
+            status=worst((a.status, b.status)),
+            misaligned=misaligned,
+            causes=a.causes | b.causes,
+        )
+
+    def weaken(self, line: Line, status: Status, cause: str) -> Line:
+        """The same line with a worse status, and why."""
+        if RANK[line.status] >= RANK[status] and cause in line.causes:
+            return line
+        key = ("weaken", id(line), status, cause)
+        if key not in self._memo:
+            weak = replace(line, status=worst((line.status, status)), causes=line.causes | {cause})
+            self._memo[key] = (weak, line)
+        weaker: Line = self._memo[key][0]
+        return weaker
+
+    def broadcast(self, state: State, shape: tuple[int, ...]) -> State:
+        """The state of the tensor expanded to ``shape``; new dimensions come first."""
+        if state.shape == shape:
+            return state
+        lead = len(shape) - len(state.shape)
+        stretched = {d for d, n in enumerate(state.shape) if n == 1 and shape[d + lead] != 1}
+
+        def move(term: Term) -> Term:
+            kept = tuple(d + lead for d in term.dims if d not in stretched)
+            if len(kept) == len(term.dims):
+                line = self.still(term.line) if not kept and stretched else term.line
+                return Term(kept, line)
+            index = tuple(0 if d in stretched else slice(None) for d in term.dims)
+            return Term(kept, self.remade(term.line, ("index", index), lambda m: m[index]))
+
+        return self.mapped(state, shape, move)
+
+    def still(self, line: Line) -> Line:
+        """A line of one unit, now seen by many: its window no longer moves with the unit."""
+        return line if line.window is None else self.remade(line, ("still",), lambda m: m)
+
+    def remade(self, line: Line, key: Any, change: Callable[[Masks], Any]) -> Line:
+        """The line with its units rearranged; no pattern is known any more."""
+        memo = ("remade", id(line), key)
+        if memo not in self._memo:
+            masks = change(line.masks)
+            masks = masks if isinstance(masks, np.ndarray) else scalar(masks)
+            self._memo[memo] = (replace(line, masks=masks, window=None), line)
+        made: Line = self._memo[memo][0]
+        return made
+
+    def mapped(
+        self,
+        state: State,
+        shape: tuple[int, ...],
+        move: Callable[[Term], Term],
+        which: Callable[[tuple[int, ...], Any], tuple[tuple[int, ...], Any]] | None = None,
+    ) -> State:
+        """Every term moved; groups follow ``which`` (by default: as an ordinary term)."""
+        groups = [
+            {axis: self.terms(axis, [move(t) for t in terms]) for axis, terms in g.items()}
+            for g in state.groups
+        ]
+        if state.which is None:
+            return State(shape=shape, groups=tuple(groups))
+        if which is None:
+            labels = Line(masks=state.which[1], window=None)
+            dims, line = move(Term(state.which[0], labels))
+            index = line.masks
+        else:
+            dims, index = which(*state.which)
+        return self.grouped(shape, groups, dims, np.asarray(index, dtype=np.int64))
+
+    # -- windows ---------------------------------------------------------------------------
+
+    def slide(
+        self, state: State, maps: Mapping[int, AxisMap], shape: tuple[int, ...], channels: int = 1
+    ) -> State:
+        """Convolution, pooling, resampling: a map along each of some dimensions.
+
+        Args:
+            maps: Tensor dimension -> what its units read.
+            shape: Of the output; of the same rank.
+            channels: 0 if each channel (dimension 1) stays for itself, else the number of
+                groups of channels that are mixed.
+        """
+        if channels:
+            state = self.mix_channels(state, channels, shape[1])
+
+        def move(term: Term) -> Term:
+            line = term.line
+            for position, dim in enumerate(term.dims):
+                if dim in maps:
+                    line = self.along(line, position, maps[dim])
+            return Term(term.dims, line)
+
+        return self.mapped(state, shape, move, which=lambda dims, index: (dims, index))
+
+    def along(self, line: Line, position: int, axis_map: AxisMap) -> Line:
+        """The line after a map along one of its array dimensions."""
+        key = ("along", id(line), position, axis_map)
+        if key in self._memo:
+            known: Line = self._memo[key][0]
+            return known
+        if line.masks.ndim == 1:
+            masks = objects(axis_map.apply(line.masks.tolist()))
+        else:
+            rows = np.moveaxis(line.masks, position, -1)
+            flat = [axis_map.apply(row) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
+            new = objects([m for row in flat for m in row])
+            new = new.reshape(*rows.shape[:-1], axis_map.count)
+            masks = np.moveaxis(new, -1, position)
+        window = None
+        if line.window is not None and axis_map.window is not None:
+            window = axis_map.window.after(line.window)
+            if window.period > 4096:
+                window = None
+        out = replace(line, masks=masks, window=window)
+        self._memo[key] = (out, line)
+        return out
+
+    def mix_channels(self, state: State, groups: int, count: int) -> State:
+        """Dimension 1 mixed within each of ``groups`` equal groups, ``count`` channels out."""
+        if groups == 1 or state.which is None:
+            if groups > 1 and all(
+                1 not in t.dims for g in state.groups for ts in g.values() for t in ts
+            ):
+                return replace(state, shape=(*state.shape[:1], count, *state.shape[2:]))
+            return self.reduce(state, (1,), keep=count)
+        dims, index = state.which
+        if dims != (1,) or any(1 in t.dims for g in state.groups for ts in g.values() for t in ts):
+            return self.bounded(self.reduce(state, (1,), keep=count), "grouped convolution")
+        parts = [sorted(set(part.tolist())) for part in index.reshape(groups, -1)]
+        merged = [self.merge([state.groups[i] for i in part]) for part in parts]
+        which = np.repeat(np.arange(groups), count // groups)
+        shape = (*state.shape[:1], count, *state.shape[2:])
+        return self.grouped(shape, merged, (1,), which)
+
+    # -- mixing ----------------------------------------------------------------------------
+
+    def reduce(self, state: State, dims: Sequence[int], keep: int | None = 1) -> State:
+        """Dimensions mixed completely; kept with ``keep`` equal units each, or dropped if None."""
+        gone = set(dims)
+        if keep is None:
+            shape = tuple(n for d, n in enumerate(state.shape) if d not in gone)
+        else:
+            shape = tuple(keep if d in gone else n for d, n in enumerate(state.shape))
+        rename = {
+            d: d if keep is not None else d - sum(g < d for g in gone)
+            for d in range(len(state.shape))
+        }
+
+        def move(term: Term) -> Term:
+            kept = tuple(rename[d] for d in term.dims if d not in gone)
+            if len(kept) == len(term.dims):
+                return Term(kept, term.line)
+            axes = tuple(i for i, d in enumerate(term.dims) if d in gone)
+            return Term(kept, self._reduced(term.line, axes))
+
+        state = self._merge_groups(state, gone)
+        return self.mapped(
+            state, shape, move, which=lambda ds, i: (tuple(rename[d] for d in ds), i)
+        )
+
+    def _reduced(self, line: Line, axes: tuple[int, ...]) -> Line:
+        if line.masks.ndim == len(axes):
+            one = line.window is not None and line.masks.size == 1
+            key = ("one" if one else "all",)
+            made = self.remade(line, key, lambda m: scalar(any_of(m)))
+            return replace(made, window=line.window) if one else made
+        return self.remade(line, axes, lambda m: np.bitwise_or.reduce(m, axis=axes))
+
+    def _merge_groups(self, state: State, gone: set[int]) -> State:
+        """Groups joined where they differ along mixed dimensions."""
+        if state.which is None or not gone & set(state.which[0]):
+            return state
+        dims, index = state.which
+        kept = tuple(d for d in dims if d not in gone)
+        order = [dims.index(d) for d in kept] + [i for i, d in enumerate(dims) if d in gone]
+        rows = index.transpose(order).reshape(*(state.shape[d] for d in kept), -1)
+        sets: dict[tuple[int, ...], int] = {}
+        flat = [
+            sets.setdefault(tuple(sorted(set(row))), len(sets))
+            for row in rows.reshape(-1, rows.shape[-1]).tolist()
+        ]
+        merged = [self.merge([state.groups[i] for i in s]) for s in sets]
+        which = np.asarray(flat, dtype=np.int64).reshape(rows.shape[:-1])
+        return self.grouped(state.shape, merged, kept, which)
+
+    def mix(self, state: State, dims: Sequence[int]) -> State:
+        """Every unit along ``dims`` comes to see what any of them saw; the shape stays."""
+        return replace(self.reduce(state, dims, keep=1), shape=state.shape)
+
+    def bounded(self, state: State, cause: str, status: Status = Status.BOUND) -> State:
+        """The same sets as an upper bound only."""
+        return self.mapped(
+            state,
+            state.shape,
+            lambda t: Term(t.dims, self.weaken(t.line, status, cause)),
+            which=lambda dims, index: (dims, index),
+        )
+
+    def whole(
+        self, states: Sequence[State], shape: tuple[int, ...], status: Status, cause: str
+    ) -> State:
+        """Whatever axis the states see at all, every element may see the whole of it."""
+        axes = dict.fromkeys(a for s in states for g in s.groups for a, ts in g.items() if ts)
+        fields = {
+            a: (
+                Term(
+                    (),
+                    Line(
+                        masks=scalar(full(a)),
+                        window=None,
+                        status=status,
+                        causes=frozenset({cause}) if cause else frozenset(),
+                    ),
+                ),
+            )
+            for a in axes
+        }
+        return State(shape=shape, groups=(fields,))
+
+    # -- rearranging -----------------------------------------------------------------------
+
+    def permute(self, state: State, order: Sequence[int]) -> State:
+        """Dimensions in a new order: output dimension i is input dimension ``order[i]``."""
+        place = {d: i for i, d in enumerate(order)}
+
+        def move(term: Term) -> Term:
+            dims = [place[d] for d in term.dims]
+            if dims == sorted(dims):
+                return Term(tuple(dims), term.line)
+            turn = tuple(int(i) for i in np.argsort(dims))
+            line = self.remade(term.line, ("turn", turn), lambda m: m.transpose(turn))
+            return Term(tuple(sorted(dims)), line)
+
+        return self.mapped(state, tuple(state.shape[d] for d in order), move)
+
+    def reshape(self, state: State, shape: tuple[int, ...]) -> State:
+        """The same elements in row-major order under another shape."""
+        if shape == state.shape or 0 in shape:
+            return replace(state, shape=shape)
+        blocks = reshape_blocks(state.shape, shape)
+        return self.mapped(state, shape, lambda t: self._reshape_term(t, blocks, state, shape))
+
+    def _reshape_term(
+        self,
+        term: Term,
+        blocks: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+        state: State,
+        shape: tuple[int, ...],
+    ) -> Term:
+        """Follow a term through the blocks of dimensions that are split or joined."""
+        touched = [b for b in blocks if set(b[0]) & set(term.dims)]
+        olds = tuple(d for b in touched for d in b[0])
+        news = tuple(d for b in touched for d in b[1])
+        kept_old = tuple(d for d in olds if state.shape[d] > 1 or d in term.dims)
+        real_old = tuple(d for d in kept_old if state.shape[d] > 1)
+        real_new = tuple(d for d in news if shape[d] > 1)
+        if real_old == tuple(d for d in term.dims if state.shape[d] > 1) and [
+            state.shape[d] for d in real_old
+        ] == [shape[d] for d in real_new]:
+            if real_old == term.dims:
+                return Term(real_new, term.line)  # only renamed: the pattern stays
+            index = tuple(0 if state.shape[d] == 1 else slice(None) for d in term.dims)
+            line = self.remade(term.line, ("index", index), lambda m: m[index])
+            if len(real_new) < 2 and term.line.window is not None and not real_new:
+                line = replace(line, window=term.line.window)
+            return Term(real_new, line)
+        old_shape = tuple(state.shape[d] for d in olds)
+        new_shape = tuple(shape[d] for d in news)
+        if math.prod(old_shape) > LIMIT:
+            line = self.remade(term.line, ("all",), lambda m: scalar(any_of(m)))
+            return Term((), self.weaken(line, Status.BOUND, "reshape of many elements"))
+        here = tuple(state.shape[d] if d in term.dims else 1 for d in olds)
+
+        key = ("reshape", here, old_shape, new_shape)
+        wide = self.remade(
+            term.line, key, lambda m: np.broadcast_to(m.reshape(here), old_shape).reshape(new_shape)
+        )
+        varying = tuple(i for i in range(len(news)) if differs(wide.masks, i))
+        if len(varying) == len(news):
+            return Term(news, wide)
+        pick = tuple(slice(None) if i in varying else 0 for i in range(len(news)))
+        line = self.remade(wide, ("index", pick), lambda m: m[pick])
+        return Term(tuple(news[i] for i in varying), line)
+
+    def take(self, state: State, dim: int, positions: Sequence[int], drop: bool = False) -> State:
+        """Elements of one dimension chosen by position; the dimension is dropped on request."""
+        picks = np.asarray(positions, dtype=np.int64)
+        window = straight(positions)
+        if drop:
+            shape = (*state.shape[:dim], *state.shape[dim + 1 :])
+        else:
+            shape = (*state.shape[:dim], len(positions), *state.shape[dim + 1 :])
+
+        def move(term: Term) -> Term:
+            dims = tuple(
+                d - 1 if drop and d > dim else d for d in term.dims if d != dim or not drop
+            )
+            if dim not in term.dims:
+                return Term(dims, term.line)
+            at = term.dims.index(dim)
+            if drop:
+                index = (*(slice(None),) * at, positions[0])
+                return Term(dims, self.remade(term.line, ("index", index), lambda m: m[index]))
+            key = ("take", at, tuple(positions))
+            line = self.remade(term.line, key, lambda m: np.take(m, picks, axis=at))
+            if term.line.window is not None and window is not None:
+                line = replace(line, window=window.after(term.line.window))
+            return Term(dims, line)
+
+        return self.mapped(state, shape, move)
+
+    def concat(self, states: Sequence[State], dim: int, shape: tuple[int, ...]) -> State:
+        """Tensors side by side along ``dim``."""
+        counts = [s.shape[dim] for s in states]
+        if len({id(s.groups[0]) for s in states}) == 1 and all(len(s.groups) == 1 for s in states):
+            varies = any(dim in t.dims for ts in states[0].groups[0].values() for t in ts)
+            if not varies:
+                return replace(states[0], shape=shape)
+        along = any(
+            dim in t.dims for s in states for g in s.groups for ts in g.values() for t in ts
+        )
+        if along:
+            return self._concat_along(states, dim, shape, counts)
+        dims = tuple(sorted({dim, *(d for s in states if s.which for d in s.which[0])}))
+        arrays, groups, base = [], [], 0
+        for s in states:
+            arrays.append(spread(s.which, dims, s.shape, filled=dim) + base)
+            groups += list(s.groups)
+            base += len(s.groups)
+        sizes = [max(a.shape[i] for a in arrays) for i in range(len(dims))]
+        at = dims.index(dim)
+        wide = [
+            np.broadcast_to(a, [n if i != at else a.shape[at] for i, n in enumerate(sizes)])
+            for a in arrays
+        ]
+        return self.grouped(shape, groups, dims, np.concatenate(wide, axis=at))
+
+    def _concat_along(
+        self, states: Sequence[State], dim: int, shape: tuple[int, ...], counts: Sequence[int]
+    ) -> State:
+        """Concatenation along a dimension that terms follow: their units are put end to end."""
+        fields: list[Fields] = [self.merge(s.groups) for s in states]
+        loose = any(s.which is not None for s in states)
+        out: dict[Axis, tuple[Term, ...]] = {}
+        for axis in dict.fromkeys(a for f in fields for a in f):
+            joined: list[Term] = []
+            before = 0
+            for f, count in zip(fields, counts, strict=True):
+                after = sum(counts) - before - count
+                for t in f.get(axis, ()):
+                    joined.append(self._placed(t, dim, before, count, after))
+                before += count
+            out[axis] = self.terms(axis, joined)
+        state = State(shape=shape, groups=(out,))
+        return self.bounded(state, "concatenation of mixed channels") if loose else state
+
+    def _placed(self, term: Term, dim: int, before: int, count: int, after: int) -> Term:
+        """The term over a longer dimension, seeing nothing outside its own units."""
+        dims = tuple(sorted({*term.dims, dim}))
+        at = dims.index(dim)
+
+        def change(masks: Masks) -> Masks:
+            if dim not in term.dims:
+                masks = np.repeat(np.expand_dims(masks, at), count, axis=at)
+            pads = [(before, after) if i == at else (0, 0) for i in range(masks.ndim)]
+            return np.pad(masks, pads, constant_values=0)
+
+        key = ("placed", dim in term.dims, at, before, count, after)
+        line = self.remade(term.line, key, change)
+        if dim in term.dims and len(dims) == 1 and term.line.window is not None:
+            line = replace(line, window=shift(-before).after(term.line.window))
+        return Term(dims, line)

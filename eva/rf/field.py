@@ -1,0 +1,295 @@
+"""The result: what the units of one tensor see, as numbers that can be printed and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from eva.errors import InputSizeError
+from eva.rf.algebra import Algebra
+from eva.rf.geometry import effective_padding
+from eva.rf.state import Axis, Line, State, Status, Term, full, worst
+
+Hull = tuple[int, int] | None  # first and last position seen, both included
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisField:
+    """Receptive field along one spatial axis of one input.
+
+    Args:
+        input: Name of the input, ``"0"`` for the first positional one.
+        axis: Tensor dimension of that input.
+        input_size: Its length in pixels.
+        size: Pixels from the first to the last that a unit sees. Where the pattern repeats over
+            the units, this is the theoretical size, which may exceed the image; otherwise the
+            largest of any unit at this input size.
+        min_size: The same for the unit (or phase) that sees least.
+        jump: Input pixels between neighbouring units: 1/2 after an upsampling by 2, 0 if all
+            units see the same; ``None`` if units do not move evenly.
+        start: Centre of unit 0, 0 being the centre of the first pixel; ``None`` without a jump.
+        padding: Effective padding P: unit u is centred at ``-P + u * jump + (size - 1) / 2``.
+        density: Share of the hull that is really seen; 3/7 for a k1 s3 before a k3 convolution.
+        status: How far the numbers can be trusted.
+        misaligned: Branches of unequal centres or speeds were joined.
+        causes: Operations that made the status worse than exact.
+        dims: Tensor dimensions of the units whose fields differ along this axis.
+        shape: Number of units along them.
+        hulls: First and last position each unit sees inside the input, in row-major order of
+            ``shape``; ``None`` for a unit that sees nothing.
+    """
+
+    input: str
+    axis: int
+    input_size: int
+    size: int
+    min_size: int
+    jump: Fraction | None
+    start: Fraction | None
+    padding: Fraction | None
+    density: Fraction
+    status: Status
+    misaligned: bool
+    causes: tuple[str, ...]
+    dims: tuple[int, ...]
+    shape: tuple[int, ...]
+    hulls: tuple[Hull, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists; fractions as ``"1/2"``."""
+        out: dict[str, Any] = dict(vars(self))
+        for key in ("jump", "start", "padding", "density"):
+            out[key] = None if out[key] is None else str(out[key])
+        out["status"] = str(self.status)
+        for key in ("causes", "dims", "shape"):
+            out[key] = list(out[key])
+        out["hulls"] = [None if h is None else list(h) for h in self.hulls]
+        return out
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> AxisField:
+        """Inverse of :meth:`to_json`."""
+        values = dict(data)
+        for key in ("jump", "start", "padding", "density"):
+            values[key] = None if values[key] is None else Fraction(values[key])
+        values["status"] = Status(values["status"])
+        for key in ("causes", "dims", "shape"):
+            values[key] = tuple(values[key])
+        values["hulls"] = tuple(None if h is None else (h[0], h[1]) for h in values["hulls"])
+        return AxisField(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceptiveField:
+    """What the units of a tensor see of the inputs, axis by axis.
+
+    Args:
+        axes: One entry for each spatial axis of each input that there is.
+        output_shape: Of the tensor, batch included.
+        batch_coupled: Images of one batch see each other (batch norm in training mode).
+    """
+
+    axes: tuple[AxisField, ...]
+    output_shape: tuple[int, ...]
+    batch_coupled: bool = False
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Pixels seen, an entry an axis."""
+        return tuple(a.size for a in self.axes)
+
+    @property
+    def min_size(self) -> tuple[int, ...]:
+        """Pixels that the unit sees that sees least."""
+        return tuple(a.min_size for a in self.axes)
+
+    @property
+    def jump(self) -> tuple[Fraction | None, ...]:
+        """Input pixels between neighbouring units."""
+        return tuple(a.jump for a in self.axes)
+
+    @property
+    def padding(self) -> tuple[Fraction | None, ...]:
+        """Effective padding."""
+        return tuple(a.padding for a in self.axes)
+
+    @property
+    def start(self) -> tuple[Fraction | None, ...]:
+        """Centre of unit 0."""
+        return tuple(a.start for a in self.axes)
+
+    @property
+    def density(self) -> tuple[Fraction, ...]:
+        """Share of the hull that is really seen."""
+        return tuple(a.density for a in self.axes)
+
+    @property
+    def status(self) -> Status:
+        """The worst status of any axis."""
+        return worst(a.status for a in self.axes)
+
+    @property
+    def misaligned(self) -> bool:
+        """Whether branches of unequal centres or speeds were joined."""
+        return any(a.misaligned for a in self.axes)
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Operations that made the status worse than exact."""
+        return tuple(sorted({c for a in self.axes for c in a.causes}))
+
+    @property
+    def unit_dims(self) -> tuple[int, ...]:
+        """Tensor dimensions that index a unit: the spatial ones, and any along which units differ.
+
+        A map (batch, channels, height, width) has units (row, column).
+        """
+        spatial = range(2, len(self.output_shape))
+        return tuple(sorted({*spatial, *(d for a in self.axes for d in a.dims)}))
+
+    def region(self, unit: int | Sequence[int] = ()) -> tuple[slice, ...]:
+        """The part of the input that a unit sees, clipped to the input.
+
+        Args:
+            unit: Index along each of :attr:`unit_dims`: (row, column) for a map; may be left out
+                where there is one unit only, or all units see the same.
+
+        Returns:
+            A slice for each axis; an empty one, ``slice(0, 0)``, where the unit sees nothing.
+
+        Raises:
+            InputSizeError: The index has the wrong length or is outside the map.
+        """
+        given = (unit,) if isinstance(unit, int) else tuple(unit)
+        dims = self.unit_dims
+        if not given and all(len(set(a.hulls)) == 1 for a in self.axes):
+            given = (0,) * len(dims)
+        counts = tuple(self.output_shape[d] for d in dims)
+        if len(given) != len(dims) or any(
+            not -n <= i < n for i, n in zip(given, counts, strict=True)
+        ):
+            raise InputSizeError(
+                f"A unit of this {self.output_shape} output is indexed along dimensions {dims}, "
+                f"which have {counts} units; got {given}.",
+                "For a map (batch, channels, height, width) give (row, column).",
+            )
+        at = {d: i % n for d, i, n in zip(dims, given, counts, strict=True)}
+        return tuple(_slice(a, at) for a in self.axes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings."""
+        return {
+            "output_shape": list(self.output_shape),
+            "batch_coupled": self.batch_coupled,
+            "axes": [a.to_json() for a in self.axes],
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ReceptiveField:
+        """Inverse of :meth:`to_json`."""
+        return ReceptiveField(
+            output_shape=tuple(data["output_shape"]),
+            batch_coupled=data["batch_coupled"],
+            axes=tuple(AxisField.from_json(a) for a in data["axes"]),
+        )
+
+
+def _slice(axis: AxisField, at: dict[int, int]) -> slice:
+    flat = 0
+    for d, n in zip(axis.dims, axis.shape, strict=True):
+        flat = flat * n + at[d]
+    hull = axis.hulls[flat]
+    return slice(0, 0) if hull is None else slice(hull[0], hull[1] + 1)
+
+
+def receptive_field_of(
+    state: State | None,
+    shape: tuple[int, ...],
+    axes: Sequence[Axis],
+    names: Sequence[str],
+    algebra: Algebra,
+    batch_coupled: bool = False,
+) -> ReceptiveField:
+    """Numbers for a state; channels that see different things are united.
+
+    Args:
+        state: Of the tensor; ``None`` if no input reaches it.
+        shape: Of the tensor.
+        axes: Every spatial axis of every input.
+        names: Of the inputs.
+        algebra: That the state was made with.
+        batch_coupled: Passed on.
+    """
+    fields = algebra.merge(state.groups) if state is not None else {}
+    numbers = []
+    for axis in axes:
+        terms = fields.get(axis, ())
+        if len(terms) == 1:
+            dims, line = terms[0]
+        else:
+            dims, line = _united(terms, shape)
+        numbers.append(_axis_field(axis, dims, line, names[axis.input]))
+    return ReceptiveField(axes=tuple(numbers), output_shape=shape, batch_coupled=batch_coupled)
+
+
+def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:
+    """Terms of different dimensions as one line over all of these dimensions."""
+    dims = tuple(sorted({d for t in terms for d in t.dims}))
+    masks = np.zeros([shape[d] for d in dims], dtype=object)
+    for t in terms:
+        masks |= t.line.masks.reshape([shape[d] if d in t.dims else 1 for d in dims])
+    return Term(
+        dims,
+        Line(
+            masks=masks,
+            window=None,
+            status=worst(t.line.status for t in terms),
+            misaligned=bool(terms),
+            causes=frozenset(c for t in terms for c in t.line.causes),
+        ),
+    )
+
+
+def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> AxisField:
+    masks = line.masks.reshape(-1).tolist()
+    hulls = tuple(_hull(m) for m in masks)
+    spans = [0 if h is None else h[1] - h[0] + 1 for h in hulls]
+    status = line.status
+    window = line.window
+    if window is not None:
+        size, smallest, density = window.size, window.min_size, window.density
+        jump, start = window.jump, window.start
+    else:
+        size, smallest = max(spans), min(spans)
+        seen = max((m.bit_count() for m, s in zip(masks, spans, strict=True) if s == size))
+        density = Fraction(seen, size) if size else Fraction(0)
+        still = len(set(hulls)) == 1
+        jump = Fraction(0) if still else None
+        start = Fraction(hulls[0][0] + hulls[0][1], 2) if still and hulls[0] else None
+        if status is Status.EXACT and all(m == full(axis) for m in masks):
+            status = Status.WHOLE_INPUT
+    return AxisField(
+        input=name,
+        axis=axis.dim,
+        input_size=axis.size,
+        size=size,
+        min_size=smallest,
+        jump=jump,
+        start=start,
+        padding=None if start is None or jump is None else effective_padding(start, size),
+        density=density,
+        status=status,
+        misaligned=line.misaligned,
+        causes=tuple(sorted(line.causes)),
+        dims=dims,
+        shape=line.masks.shape,
+        hulls=hulls,
+    )
+
+
+def _hull(mask: int) -> Hull:
+    return ((mask & -mask).bit_length() - 1, mask.bit_length() - 1) if mask else None

@@ -1,0 +1,446 @@
+"""Run a model once, on tensors without numbers, and say what every layer sees."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from eva.errors import ForwardError, InputSizeError
+from eva.rf.algebra import Algebra
+from eva.rf.capture import (
+    Frame,
+    NeedsNumbers,
+    Recorder,
+    Shape,
+    named_tensors,
+    seen,
+    source_states,
+    stand_ins,
+    untouched,
+    watched,
+)
+from eva.rf.field import ReceptiveField, receptive_field_of
+from eva.rf.state import Axis, State
+
+Size = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
+Seen = tuple[Shape, State | None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Context:
+    algebra: Algebra
+    axes: tuple[Axis, ...]
+    names: tuple[str, ...]
+
+    def field(self, seen: Seen) -> ReceptiveField:
+        shape, state = seen
+        return receptive_field_of(state, shape, self.axes, self.names, self.algebra)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpCall:
+    """One executed operation, functional ones included.
+
+    Args:
+        name: Such as ``aten.relu``; in-place variants carry the same name.
+        module: Name of the innermost module that was running, ``""`` for the root.
+        call: Its index in :attr:`Trace.calls`.
+        input_sizes: Shapes of the tensor arguments, batch included.
+        output_sizes: Shapes of the results.
+    """
+
+    name: str
+    module: str
+    call: int
+    input_sizes: tuple[Shape, ...]
+    output_sizes: tuple[Shape, ...]
+    _context: _Context = field(repr=False)
+    _outputs: tuple[Seen, ...] = field(repr=False)
+
+    @cached_property
+    def rf(self) -> ReceptiveField:
+        """Receptive field of the first result."""
+        return self._context.field(self._outputs[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Call:
+    """One call of a module; a shared module has one entry for each time it runs.
+
+    Args:
+        name: Such as ``features.9``; ``""`` for the root.
+        type_name: Class of the module.
+        module: The module itself.
+        depth: 0 for the root.
+        parent: Index of the calling module's entry, ``None`` for the root.
+        index: Of this entry in :attr:`Trace.calls`.
+        call_number: 0 for the first call of this module, 1 for the second.
+        input_sizes: Shapes of the tensors it got, batch included.
+        output_sizes: Shapes of the tensors it returned; empty if it failed.
+        ops: Indices in :attr:`Trace.ops` of the operations it ran itself, not in submodules.
+    """
+
+    name: str
+    type_name: str
+    module: nn.Module = field(repr=False)
+    depth: int
+    parent: int | None
+    index: int
+    call_number: int
+    input_sizes: tuple[Shape, ...]
+    output_sizes: tuple[Shape, ...]
+    ops: tuple[int, ...] = field(repr=False)
+    _context: _Context = field(repr=False)
+    _inputs: tuple[Seen, ...] = field(repr=False)
+    _outputs: tuple[Seen, ...] = field(repr=False)
+
+    @cached_property
+    def input_rf(self) -> ReceptiveField | None:
+        """Receptive field of the first tensor it got; ``None`` if it got none."""
+        return self._context.field(self._inputs[0]) if self._inputs else None
+
+    @cached_property
+    def output_rf(self) -> ReceptiveField | None:
+        """Receptive field of the first tensor it returned; ``None`` if it returned none."""
+        return self._context.field(self._outputs[0]) if self._outputs else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Failure:
+    """Where and why a forward pass stopped.
+
+    Args:
+        layer: Name of the innermost module that was running, ``""`` for the root.
+        type_name: Its class.
+        call: Index of its entry in :attr:`Trace.calls`.
+        input_sizes: Shapes of the tensors that it got.
+        parameter_shapes: Name -> shape of its own parameters.
+        exception: What it raised.
+    """
+
+    layer: str
+    type_name: str
+    call: int
+    input_sizes: tuple[Shape, ...]
+    parameter_shapes: Mapping[str, Shape]
+    exception: BaseException
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """What a forward pass did, and what every tensor of it sees.
+
+    Args:
+        calls: Module calls in the order in which they began; the root comes first.
+        ops: Operations in the order in which they ran.
+        input_sizes: Name -> shape of the inputs, batch included.
+        outputs: Name -> receptive field of each tensor in the output; ``""`` for a single one.
+        device_fallback: Why real numbers had to be computed, ``None`` if they had not.
+        error: Where the forward pass stopped, ``None`` if it did not.
+    """
+
+    calls: tuple[Call, ...]
+    ops: tuple[OpCall, ...]
+    input_sizes: Mapping[str, Shape]
+    outputs: Mapping[str, ReceptiveField]
+    device_fallback: str | None = None
+    error: Failure | None = None
+
+    def field(self, layer: str | None = None) -> ReceptiveField:
+        """Receptive field of the output, or of a layer's (last call's) output.
+
+        Raises:
+            ForwardError: No such layer ran, or it returned no tensor.
+        """
+        if layer is None or layer == "":
+            if not self.outputs:
+                raise ForwardError(
+                    "The model returned no tensor, so it has no receptive field.",
+                    "Return the output from forward(), or name a layer.",
+                )
+            return next(iter(self.outputs.values()))
+        found = [c for c in self.calls if c.name == layer]
+        if not found:
+            known = ", ".join(dict.fromkeys(c.name for c in self.calls if c.name))
+            raise ForwardError(
+                f"No layer named {layer!r} ran.", f"The layers that ran: {known or 'none'}."
+            )
+        rf = found[-1].output_rf
+        if rf is None:
+            raise ForwardError(f"The layer {layer!r} returned no tensor.", "Name another layer.")
+        return rf
+
+
+def receptive_field(
+    model: nn.Module,
+    input_size: Size | None = None,
+    *,
+    layer: str | None = None,
+    inputs: Sequence[Any] | None = None,
+    dtype: torch.dtype | None = None,
+) -> ReceptiveField:
+    """What one unit of a layer's output sees of the input.
+
+    Args:
+        model: Any module.
+        input_size: Size of one input without batch, such as ``(1, 28, 28)``.
+        layer: Name of a layer, such as ``"features.9"``; the output by default.
+        inputs: Example tensors, batch included, instead of sizes.
+        dtype: Of the inputs; that of the first parameter by default.
+
+    Raises:
+        InputSizeError: The size is missing or malformed.
+        ForwardError: The forward pass failed, or no such layer ran.
+    """
+    return trace(model, input_size, inputs=inputs, dtype=dtype).field(layer)
+
+
+def trace(
+    model: nn.Module,
+    input_size: Size | None = None,
+    *,
+    inputs: Sequence[Any] | None = None,
+    dtype: torch.dtype | None = None,
+    mode: Literal["eval", "train"] = "eval",
+    on_error: Literal["raise", "partial"] = "raise",
+) -> Trace:
+    """Run a model once on tensors without numbers, and follow what every tensor sees.
+
+    The model is left as it was found; it is neither moved nor copied.
+
+    Args:
+        model: Any module.
+        input_size: Size of one input without batch, such as ``(1, 28, 28)``; a list of sizes for
+            several inputs, or a dict from the names of forward's arguments.
+        inputs: Example arguments for forward, batch included, instead of sizes.
+        dtype: Of the inputs; that of the first parameter by default.
+        mode: ``"eval"``, or ``"train"`` to see what batch norm and dropout do then.
+        on_error: ``"partial"`` returns what ran before a failure, with :attr:`Trace.error`.
+
+    Raises:
+        InputSizeError: The size is missing or malformed.
+        ForwardError: The forward pass failed; the message names the layer and its shapes.
+    """
+    model = checked_model(model)
+    args, kwargs = example(model, input_size, inputs, dtype, batch=1)
+    return _run(model, args, kwargs, mode=mode, on_error=on_error)
+
+
+def checked_model(model: Any) -> nn.Module:
+    """The module itself, compiled ones unwrapped.
+
+    Raises:
+        ForwardError: Not a module, or a lazy one that never ran.
+    """
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise ForwardError(
+            f"Expected a module, got the class {model.__name__}.", f"Call it: {model.__name__}()."
+        )
+    if not isinstance(model, nn.Module):
+        raise ForwardError(
+            f"Expected a torch.nn.Module, got {type(model).__name__}.",
+            "Pass the model itself, not its output or its state dict.",
+        )
+    inner = getattr(model, "_orig_mod", model)
+    model = inner if isinstance(inner, nn.Module) else model
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            raise ForwardError(
+                f"The lazy layer of {name!r} has no shape yet.",
+                "Run the model once on a real batch; that decides the shapes of lazy layers.",
+            )
+    return model
+
+
+def example(
+    model: nn.Module,
+    input_size: Size | None,
+    inputs: Sequence[Any] | None,
+    dtype: torch.dtype | None,
+    batch: int,
+) -> tuple[list[Any], dict[str, Any]]:
+    """Meta tensors of the sizes asked for, as arguments of forward."""
+    if inputs is not None:
+        return list(inputs), {}
+    if input_size is None:
+        raise InputSizeError(
+            "The input size is missing.",
+            "Give the size of one input without batch, such as (1, 28, 28).",
+        )
+    if dtype is None:
+        floats = (p.dtype for p in model.parameters() if p.is_floating_point())
+        dtype = next(floats, torch.get_default_dtype())
+
+    def make(size: Any) -> torch.Tensor:
+        whole = isinstance(size, (list, tuple)) and all(
+            isinstance(n, int) and not isinstance(n, bool) for n in size
+        )
+        if not whole or not size or min(size) < 1:
+            raise InputSizeError(
+                f"An input size is a tuple of positive whole numbers without batch; got {size!r}.",
+                "Example: (1, 28, 28) for one channel of 28 x 28 pixels.",
+            )
+        return torch.empty((batch, *size), dtype=dtype, device="meta")
+
+    if isinstance(input_size, Mapping):
+        return [], {name: make(size) for name, size in input_size.items()}
+    if (
+        isinstance(input_size, (list, tuple))
+        and input_size
+        and all(isinstance(s, (list, tuple)) for s in input_size)
+    ):
+        return [make(s) for s in input_size], {}
+    return [make(input_size)], {}
+
+
+def _run(
+    model: nn.Module,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    *,
+    mode: str,
+    on_error: str,
+) -> Trace:
+    """On meta tensors first; on real ones if that can't work."""
+    meta = _attempt(model, args, kwargs, mode=mode, meta=True)
+    if meta.error is None:
+        return meta
+    real = _attempt(model, args, kwargs, mode=mode, meta=False, why=meta.error.exception)
+    if real.error is not None and on_error == "raise":
+        raise failure_error(real.error) from real.error.exception
+    return real
+
+
+def failure_error(failure: Failure) -> ForwardError:
+    """The failure as an error that names the layer and the shapes it met."""
+    shapes = ", ".join(str(s) for s in failure.input_sizes) or "no tensor"
+    own = ", ".join(f"{k} {v}" for k, v in failure.parameter_shapes.items())
+    where = (
+        f"layer {failure.layer!r} ({failure.type_name})"
+        if failure.layer
+        else (f"{failure.type_name}.forward")
+    )
+    return ForwardError(
+        f"The forward pass failed in {where}: it got {shapes}"
+        f"{f' and has {own}' if own else ''}.\n  {type(failure.exception).__name__}: "
+        f"{failure.exception}",
+        "Compare the shapes; `eva summary` shows the layers up to this one.",
+    )
+
+
+def _attempt(
+    model: nn.Module,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    *,
+    mode: str,
+    meta: bool,
+    why: BaseException | None = None,
+) -> Trace:
+    algebra = Algebra()
+    error: BaseException | None = None
+    output: Any = None
+    parameter = next(iter(model.parameters()), None)
+    device = "cpu" if parameter is None else parameter.device
+    with untouched(model), torch.no_grad():
+        for module in model.modules():
+            module.training = mode == "train"
+        numbers = stand_ins(model, meta)
+        args = [_placed(a, "meta" if meta else device) for a in args]
+        kwargs = {k: _placed(v, "meta" if meta else device) for k, v in kwargs.items()}
+        named = [*named_tensors(args), *named_tensors(kwargs)]
+        axes = source_states([t for _, t in named], algebra)
+        recorder = Recorder(algebra, numbers)
+        try:
+            with watched(model, recorder), recorder:
+                output = model(*args, **kwargs)
+        except NeedsNumbers as e:
+            error = e
+        except Exception as e:
+            error = e
+    names = tuple(n for n, _ in named)
+    context = _Context(algebra=algebra, axes=axes, names=names)
+    calls = _calls(recorder.frames, context)
+    failed = None
+    if error is not None:
+        at = recorder.stack[-1] if recorder.stack else 0
+        frame = recorder.frames[at]
+        failed = Failure(
+            layer=frame.name,
+            type_name=type(frame.module).__name__,
+            call=at,
+            input_sizes=tuple(s for s, _ in frame.inputs),
+            parameter_shapes={
+                n: tuple(p.shape) for n, p in frame.module.named_parameters(recurse=False)
+            },
+            exception=error,
+        )
+    return Trace(
+        calls=calls,
+        ops=tuple(
+            OpCall(
+                name=s.name,
+                module=recorder.frames[s.call].name,
+                call=s.call,
+                input_sizes=tuple(shape for shape, _ in s.inputs),
+                output_sizes=tuple(shape for shape, _ in s.outputs),
+                _context=context,
+                _outputs=s.outputs,
+            )
+            for s in recorder.steps
+        ),
+        input_sizes={n: tuple(t.shape) for n, t in named},
+        outputs={n: context.field(seen(t)[0]) for n, t in named_tensors(output)},
+        device_fallback=None if meta else f"the model can't run without numbers: {why}",
+        error=failed,
+    )
+
+
+def _placed(value: Any, device: Any) -> Any:
+    """A fresh tensor of the same size there; random numbers where none were given."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.device.type == "meta" and torch.device(device).type != "meta":
+        if value.is_floating_point():
+            return torch.rand(value.shape, dtype=value.dtype, device=device)
+        return torch.zeros(value.shape, dtype=value.dtype, device=device)
+    return (
+        torch.empty_like(value, device=device)
+        if str(device) == "meta"
+        else (value.detach().to(device).clone())
+    )
+
+
+def _calls(frames: Sequence[Frame], context: _Context) -> tuple[Call, ...]:
+    times: dict[int, int] = {}
+    calls = []
+    for index, f in enumerate(frames):
+        number = times.get(id(f.module), 0)
+        times[id(f.module)] = number + 1
+        calls.append(
+            Call(
+                name=f.name,
+                type_name=type(f.module).__name__,
+                module=f.module,
+                depth=f.depth,
+                parent=f.parent,
+                index=index,
+                call_number=number,
+                input_sizes=tuple(s for s, _ in f.inputs),
+                output_sizes=tuple(s for s, _ in f.outputs),
+                ops=tuple(f.ops),
+                _context=context,
+                _inputs=f.inputs,
+                _outputs=f.outputs,
+            )
+        )
+    return tuple(calls)
+
+
+_ = inspect
