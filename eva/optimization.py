@@ -29,7 +29,9 @@ def initialise(model: nn.Module, scheme: Init) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim >= 2:
-                draw(parameter)
+                fresh = torch.empty(parameter.shape)  # the same draws on every device
+                draw(fresh)
+                parameter.copy_(fresh)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

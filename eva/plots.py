@@ -53,10 +53,9 @@ def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
             f"{target} %", (0.005, target), xycoords=("axes fraction", "data"), va="bottom"
         )
         everything.append(target)
-    # The first epoch would squeeze what matters; its low values run out of the picture.
-    left.set_ylim(
-        max(min(everything), max(everything) - 2.5) - 0.1, min(max(everything) + 0.4, 100)
-    )
+    # The first epochs would squeeze what matters; their low values run out of the picture.
+    low, high = np.quantile(everything, 0.1), max(everything)
+    left.set_ylim(low - 0.1 * (high - low), min(high + 0.1 * (high - low), 100))
     right.set_yscale("log")
     for axes, title in ((left, "accuracy, %"), (right, "loss")):
         _style(axes, "epoch", title)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eva.errors import RecordError
+from eva.errors import RecipeError, RecordError
 from eva.recipe import Recipe
 
 SCHEMA = 1
@@ -171,6 +171,8 @@ class Run(_Entry):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"])) or "top level"
             raise RecordError(f"{source} is not a run record: {key}: {first['msg']}.") from error
+        except RecipeError as error:
+            raise RecordError(f"{source} is not a run record: {error}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> Path:

@@ -1,0 +1,51 @@
+"""What all tests share: mnist-mini, a tiny data set, and full MNIST where it is."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from eva.data import Dataset, load_mini, load_mnist
+from eva.mnist_files import find
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(1)  # results must not depend on the number of cores
+
+
+@pytest.fixture(scope="session")
+def mini() -> Dataset:
+    return load_mini()
+
+
+@pytest.fixture(scope="session")
+def tiny(mini: Dataset) -> Dataset:
+    """300 + 100 real digits: a few steps an epoch, the last one partial."""
+    some = torch.arange(0, 4000, 13)[:300]
+    return Dataset(
+        name="tiny",
+        train_images=mini.train_images[some],
+        train_labels=mini.train_labels[some],
+        test_images=mini.test_images[::10],
+        test_labels=mini.test_labels[::10],
+    )
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    """Full MNIST from EVA_DATA; tests that ask for it are skipped without."""
+    if not os.environ.get("EVA_DATA"):
+        pytest.skip("set EVA_DATA to a folder that holds MNIST/raw")
+    folder = find()
+    assert folder is not None
+    return load_mnist(folder)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty user cache, no EVA_DATA and mirrors that refuse; returns the cache's data folder."""
+    monkeypatch.delenv("EVA_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", ["http://127.0.0.1:9/"])
+    return tmp_path / "cache" / "eva-course" / "data"
