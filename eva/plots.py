@@ -124,7 +124,7 @@ def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
     for axes in grid.flat:
         axes.axis("off")
     for axes, index in zip(grid.flat, shown, strict=False):
-        axes.imshow(data.test_images[index, 0].cpu(), cmap="gray_r")
+        axes.imshow(data.test_images[index, 0].cpu().numpy(), cmap="gray_r")
         taken, sure = result.predicted[index], result.confidence[index]
         axes.set_title(f"{labels[index]} taken for {taken}\n{sure:.0%} sure", fontsize="small")
     figure.suptitle(f"{len(shown)} of {len(wrong)} mistakes")
@@ -140,7 +140,7 @@ def kernels(model: nn.Module) -> Figure:
     figure, grid = _grid(len(weights))
     for axes, weight in zip(grid, weights, strict=False):
         reach = weight.abs().max().item() or 1.0
-        axes.imshow(weight, cmap="RdBu_r", vmin=-reach, vmax=reach)
+        axes.imshow(weight.numpy(), cmap="RdBu_r", vmin=-reach, vmax=reach)
     figure.suptitle("first-layer kernels: red adds, blue takes away")
     return figure
 
@@ -178,7 +178,7 @@ def feature_maps(model: nn.Module, image: Tensor, layer: str) -> Figure:
     maps = seen[-1][0].float().cpu()
     figure, grid = _grid(len(maps))
     for axes, values in zip(grid, maps, strict=False):
-        axes.imshow(values, cmap="viridis")
+        axes.imshow(values.numpy(), cmap="viridis")
     figure.suptitle(f"{layer}: {len(maps)} maps of {maps.shape[1]}x{maps.shape[2]}")
     return figure
 

@@ -1,0 +1,117 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from eva.cli import app
+
+SUBMISSION = """
+from torch import nn
+from eva.blocks import gap_head
+from eva.recipe import Recipe, SGD
+
+def build_model():
+    return nn.Sequential(nn.MaxPool2d(4), gap_head(1))
+
+RECIPE = Recipe(epochs=2, batch_size=500, optimizer=SGD(lr=0.1))
+"""
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "net.py").write_text(SUBMISSION)
+    return "net.py"
+
+
+def test_train_writes_record_and_pictures(submission: str) -> None:
+    result = runner.invoke(app, ["train", submission, "--data", "mnist-mini"])
+    assert result.exit_code == 0, result.output
+    folder = Path("runs/net-seed0")
+    for file in ("record.json", "curves.png", "confusion.png", "misclassified.png"):
+        assert (folder / file).stat().st_size > 500
+        assert str(folder / file) in result.output
+    assert "10 parameters" in result.output
+    assert "epoch  1" in result.output
+    assert "not an official result" in result.output
+    pictures = runner.invoke(app, ["plot", f"{folder}/record.json", "--out", "pictures"])
+    assert pictures.exit_code == 0
+    assert sorted(p.name for p in Path("pictures").iterdir()) == [
+        "confusion-net.png",
+        "curves.png",
+        "learning_rate.png",
+    ]
+
+
+def test_train_prints_json_alone_when_asked(submission: str) -> None:
+    options = ["--data", "mnist-mini", "--epochs", "1", "--seed", "4", "--holdout", "500", "--json"]
+    result = runner.invoke(app, ["train", submission, *options])
+    record = json.loads(result.stdout)
+    assert record["seed"] == 4
+    assert len(record["rows"]) == 1
+    assert record["data"] | {"checksum": ""} == {
+        "name": "mnist-mini, 500 training images held out",
+        "checksum": "",
+        "train_size": 3500,
+        "test_size": 500,
+    }
+
+
+def test_without_data_the_fallback_can_not_be_overlooked(submission: str, no_network: Path) -> None:
+    result = runner.invoke(app, ["train", submission, "--epochs", "1"])
+    assert result.exit_code == 0
+    for words in ("not full MNIST", "could not be downloaded", "99.4 %", "official result"):
+        assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["train", "net.py", "--data", "mnist"], 3, "could not be downloaded"),
+        (["train", "net.py", "--data", "cifar"], 3, "'cifar'"),
+        (["train", "none.py"], 2, "no file none.py"),
+        (["train", "net.py", "--device", "tpu"], 3, "'tpu'"),
+        (["train", "net.py", "--epochs", "0"], 2, "--epochs"),
+        (["plot", "none.json", "--out", "x"], 2, "none.json can't be read"),
+        (["data", "where"], 3, "eva data fetch"),
+        (["data", "verify"], 3, "eva data fetch"),
+        (["data", "fetch"], 3, "EVA_DATA=FOLDER"),
+        (["lr-find", "none.py"], 2, "no file none.py"),
+    ],
+)
+def test_bad_input_is_a_clear_error(
+    submission: str, no_network: Path, arguments: list[str], code: int, words: str
+) -> None:
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_lr_find_prints_a_suggestion(submission: str) -> None:
+    result = runner.invoke(app, ["lr-find", submission, "--data", "mnist-mini", "--json"])
+    assert 1e-4 <= json.loads(result.stdout)["suggestion"] <= 1
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, eva, eva.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_python_m_eva_is_eva() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "eva", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: eva" in result.stdout
+
+
+def test_where_and_verify_name_the_files(mnist: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "MNIST/raw" in runner.invoke(app, ["data", "where"]).output
+    assert runner.invoke(app, ["data", "verify"]).output.count("ok ") == 4
