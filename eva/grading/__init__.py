@@ -1,0 +1,1 @@
+"""Grading: a submission is captured as a graph, checked, trained and reported."""
