@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
+from eva import rf
 from eva.data import Dataset, normalise, to_float
 from eva.errors import EvaError
 from eva.evaluation import evaluate
 from eva.record import Run
+from eva.rf.probe import effective_receptive_field
 
 TARGET = 99.4
 COLOURS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
@@ -180,6 +183,60 @@ def feature_maps(model: nn.Module, image: Tensor, layer: str) -> Figure:
     for axes, values in zip(grid, maps, strict=False):
         axes.imshow(values.numpy(), cmap="viridis")
     figure.suptitle(f"{layer}: {len(maps)} maps of {maps.shape[1]}x{maps.shape[2]}")
+    return figure
+
+
+def receptive_field(
+    model: nn.Module,
+    images: Tensor,
+    layer: str | None = None,
+    unit: tuple[int, int] | None = None,
+) -> Figure:
+    """What one unit can see and what it does see of an image.
+
+    Left, the first image with the box of the unit's theoretical field; right, the effective
+    field over it: the mean size of the unit's gradient over all images.
+
+    Args:
+        model: A model, trained ones show most.
+        images: (batch, 1, height, width) uint8; the gradient is averaged over them.
+        layer: Name of the submodule whose unit is meant; the model's output by default.
+        unit: (row, column) of that layer's map; the middle one by default.
+
+    Raises:
+        EvaError: There is no such layer or unit.
+
+    References:
+        Luo, Li, Urtasun, Zemel: Understanding the Effective Receptive Field in Deep Convolutional
+        Neural Networks, 2016.
+    """
+    field = rf.receptive_field(model, tuple(images.shape[1:]), layer=layer)
+    counts = field.output_shape[2:]
+    at = unit or tuple(count // 2 for count in counts)
+    rows, columns = field.region(at)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    pixels = normalise(to_float(images.to(device)))
+    heat = effective_receptive_field(model, pixels, layer, at).cpu().numpy()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.5), layout="constrained")
+    for axes in (left, right):
+        axes.imshow(images[0, 0].cpu().numpy(), cmap="gray_r")
+        box = Rectangle(
+            (columns.start - 0.5, rows.start - 0.5),
+            columns.stop - columns.start,
+            rows.stop - rows.start,
+            fill=False,
+            edgecolor=COLOURS[1],
+            linewidth=2,
+        )
+        axes.add_patch(box)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    right.imshow(heat, cmap="magma", alpha=0.75)
+    size = "x".join(map(str, field.size))
+    left.set_title(f"theoretical field: {size} ({field.status})", fontsize="medium")
+    right.set_title(f"effective field over {len(images)} images", fontsize="medium")
+    where = f"{layer or 'output'}, unit {', '.join(map(str, at)) or 'of the whole image'}"
+    figure.suptitle(where, fontsize="medium")
     return figure
 
 

@@ -1,7 +1,7 @@
 """Experiment 5."""
 
 from eva.experiments.network import Net
-from eva.recipe import SGD, Recipe, Rotation, Scale, Shift, Step
+from eva.recipe import SGD, Recipe, Rotation, Scale, Shear, Shift, Step
 
 
 def build_model() -> Net:
@@ -10,7 +10,13 @@ def build_model() -> Net:
 
 
 RECIPE = Recipe(
-    optimizer=SGD(lr=0.01, momentum=0.9),
+    optimizer=SGD(lr=0.05, momentum=0.9),
     schedule=Step(every=6, gamma=0.1),
-    augment=(Rotation(degrees=10), Scale(fraction=0.1), Shift(pixels=2.8)),
+    augment=(
+        Rotation(degrees=12),
+        Shear(degrees=12),
+        Scale(fraction=0.15),
+        Shift(pixels=2.8),
+    ),
+    weight_decay=5e-4,
 )
