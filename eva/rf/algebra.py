@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eva.rf.geometry import IDENTITY, AxisMap, shift
+from eva.rf.geometry import IDENTITY, AxisMap, Window, shift
 from eva.rf.state import (
     LIMIT,
     RANK,
@@ -19,9 +19,11 @@ from eva.rf.state import (
     Fields,
     Line,
     Masks,
+    Origin,
     State,
     Status,
     Term,
+    alike,
     any_of,
     differs,
     full,
@@ -82,52 +84,94 @@ class Algebra:
         self, shape: tuple[int, ...], groups: Sequence[Fields], dims: tuple[int, ...], which: Any
     ) -> State:
         """A state of several groups; equal groups and dimensions that do not matter are dropped."""
+        which = np.asarray(which, dtype=np.int64)
         kept: list[Fields] = []
         number: dict[Any, int] = {}
-        index = []
-        for g in groups:
+        index = np.zeros(len(groups), dtype=np.int64)
+        for old in np.unique(which).tolist():
             key = tuple(
-                (axis, tuple((t.dims, id(t.line)) for t in terms)) for axis, terms in g.items()
+                (axis, tuple((t.dims, id(t.line)) for t in terms))
+                for axis, terms in groups[old].items()
             )
             if key not in number:
                 number[key] = len(kept)
-                kept.append(g)
-            index.append(number[key])
+                kept.append(groups[old])
+            index[old] = number[key]
         if len(kept) == 1:
             return State(shape=shape, groups=(kept[0],))
-        return State(shape=shape, groups=tuple(kept), which=(dims, np.asarray(index)[which]))
+        return State(shape=shape, groups=tuple(kept), which=(dims, index[which]))
 
     def merge(self, fields: Sequence[Fields]) -> Fields:
         """Union of the fields of several groups or branches of one shape."""
         if all(f is fields[0] for f in fields):
             return fields[0]
         axes = dict.fromkeys(itertools.chain.from_iterable(fields))
-        hollow = [{a for a in f if self._hollow(f[a])} for f in fields]
         out: dict[Axis, tuple[Term, ...]] = {}
         for axis in axes:
             terms = self.terms(axis, [t for f in fields for t in f.get(axis, ())])
-            for f, empty in zip(fields, hollow, strict=True):
-                # Where a branch sees no column, it sees no row either: rows that only this
-                # branch sees are then not certain.
-                if empty - {axis} and axis in f and not self._covers(terms, f[axis], fields, axis):
-                    terms = tuple(
-                        Term(t.dims, self.weaken(t.line, Status.BOUND, "merge with gaps"))
-                        for t in terms
-                    )
-                    break
+            if any(self._uneven(f, axis) for f in fields) and not all(
+                self._covers(terms, f, fields, axis) for f in fields if self._uneven(f, axis)
+            ):
+                parts = [self._punched(f, axis) if self._uneven(f, axis) else f for f in fields]
+                terms = self.terms(axis, [t for f in parts for t in f.get(axis, ())])
             out[axis] = terms
         return out
 
-    def _hollow(self, terms: tuple[Term, ...]) -> bool:
-        return all(t.line.hollow for t in terms)
+    def _uneven(self, fields: Fields, axis: Axis) -> list[Axis]:
+        """Other axes along which units see nothing where they seem to see something of this one.
+
+        A unit that sees no column sees no row either; alone that need not be written down, but
+        in a union with a branch that does see something it must be.
+        """
+        if axis not in fields:
+            return []
+        own = fields[axis]
+        found = []
+        for other, terms in fields.items():
+            if other is axis or other == axis or not all(t.line.hollow for t in terms):
+                continue
+            same = len(terms) == len(own) == 1 and terms[0].dims == own[0].dims
+            if not same or bool(((terms[0].line.masks == 0) & (own[0].line.masks != 0)).any()):
+                found.append(other)
+        return found
+
+    def _punched(self, fields: Fields, axis: Axis) -> Fields:
+        """The fields with nothing along ``axis`` where another axis sees nothing."""
+        terms = fields[axis]
+        for other in self._uneven(fields, axis):
+            if len(fields[other]) > 1:
+                weak = [self.weaken(t.line, Status.BOUND, "merge with gaps") for t in terms]
+                terms = tuple(Term(t.dims, w) for t, w in zip(terms, weak, strict=True))
+                continue
+            gap = fields[other][0]
+            terms = tuple(self._punch(t, gap) for t in terms)
+        return {**fields, axis: terms}
+
+    def _punch(self, term: Term, gap: Term) -> Term:
+        dims = tuple(sorted({*term.dims, *gap.dims}))
+        key = ("punch", id(term.line), id(gap.line), term.dims, gap.dims)
+        if key not in self._memo:
+            masks, there = (
+                t.line.masks.reshape(
+                    [t.line.masks.shape[t.dims.index(d)] if d in t.dims else 1 for d in dims]
+                )
+                for t in (term, gap)
+            )
+            if math.prod(np.broadcast_shapes(masks.shape, there.shape)) > LIMIT:
+                return Term(term.dims, self.weaken(term.line, Status.BOUND, "merge with gaps"))
+            punched = np.where(there != 0, masks, 0)
+            line = replace(term.line, masks=punched, window=None, origin=None)
+            self._memo[key] = (line, term.line, gap.line)
+        made: Line = self._memo[key][0]
+        return Term(dims, made)
 
     def _covers(
-        self, terms: tuple[Term, ...], part: tuple[Term, ...], fields: Sequence[Fields], axis: Axis
+        self, terms: tuple[Term, ...], part: Fields, fields: Sequence[Fields], axis: Axis
     ) -> bool:
         """Whether the other branches alone see everything along ``axis`` that the part sees."""
-        others = [t for f in fields if f.get(axis) is not part for t in f.get(axis, ())]
+        others = [t for f in fields if f is not part for t in f.get(axis, ())]
         if not others:
-            return all(f.get(axis) is part for f in fields)
+            return False
         alone = self.terms(axis, others)
         return len(alone) == len(terms) and all(
             a.dims == t.dims and bool((a.line.masks == t.line.masks).all())
@@ -196,7 +240,7 @@ class Algebra:
                 line = self.still(term.line) if not kept and stretched else term.line
                 return Term(kept, line)
             index = tuple(0 if d in stretched else slice(None) for d in term.dims)
-            return Term(kept, self.remade(term.line, ("index", index), lambda m: m[index]))
+            return Term(kept, self.remade(term.line, ("index", str(index)), lambda m: m[index]))
 
         return self.mapped(state, shape, move)
 
@@ -210,7 +254,7 @@ class Algebra:
         if memo not in self._memo:
             masks = change(line.masks)
             masks = masks if isinstance(masks, np.ndarray) else scalar(masks)
-            self._memo[memo] = (replace(line, masks=masks, window=None), line)
+            self._memo[memo] = (replace(line, masks=masks, window=None, origin=None), line)
         made: Line = self._memo[memo][0]
         return made
 
@@ -236,6 +280,10 @@ class Algebra:
             dims, index = which(*state.which)
         return self.grouped(shape, groups, dims, np.asarray(index, dtype=np.int64))
 
+    def varies(self, state: State, dim: int) -> bool:
+        """Whether what is seen depends on the position along a dimension, groups aside."""
+        return any(dim in t.dims for g in state.groups for ts in g.values() for t in ts)
+
     # -- windows ---------------------------------------------------------------------------
 
     def slide(
@@ -244,6 +292,7 @@ class Algebra:
         """Convolution, pooling, resampling: a map along each of some dimensions.
 
         Args:
+            state: Of the input.
             maps: Tensor dimension -> what its units read.
             shape: Of the output; of the same rank.
             channels: 0 if each channel (dimension 1) stays for itself, else the number of
@@ -252,14 +301,51 @@ class Algebra:
         if channels:
             state = self.mix_channels(state, channels, shape[1])
 
+        state = self.absorbed(state, set(maps))
+        holes = {}
+        for dim, m in maps.items():
+            there = self._reached(m, state.shape[dim])
+            if there is not None and not all(self._follows(g, dim) for g in state.groups):
+                holes[dim] = Line(masks=there, window=None)
+
         def move(term: Term) -> Term:
             line = term.line
             for position, dim in enumerate(term.dims):
                 if dim in maps:
                     line = self.along(line, position, maps[dim])
-            return Term(term.dims, line)
+            term = Term(term.dims, line)
+            for dim, hole in holes.items():
+                if dim not in term.dims:
+                    term = self._punch(term, Term((dim,), hole))
+            return term
 
         return self.mapped(state, shape, move, which=lambda dims, index: (dims, index))
+
+    def _follows(self, fields: Fields, dim: int) -> bool:
+        """Whether some axis is seen only through units along ``dim``."""
+        return not fields or any(all(dim in t.dims for t in terms) for terms in fields.values())
+
+    def _reached(self, axis_map: AxisMap, size: int) -> Masks | None:
+        """1 for units that read anything at all, 0 for the others; ``None`` if all do."""
+        key = ("reached", axis_map, size)
+        if key not in self._memo:
+            reached = axis_map.apply([1] * size)
+            self._memo[key] = None if all(reached) else objects(reached)
+        found: Masks | None = self._memo[key]
+        return found
+
+    def absorbed(self, state: State, dims: set[int]) -> State:
+        """Groups that differ along some dimensions written as terms over them instead."""
+        if state.which is None or not dims & set(state.which[0]):
+            return state
+        places, index = state.which
+        terms: dict[Axis, list[Term]] = {}
+        for number, fields in enumerate(state.groups):
+            there = Line(masks=np.where(index == number, 1, 0).astype(object), window=None)
+            for axis, own in fields.items():
+                terms.setdefault(axis, []).extend(self._punch(t, Term(places, there)) for t in own)
+        fields = {axis: self.terms(axis, own) for axis, own in terms.items()}
+        return State(shape=state.shape, groups=(fields,))
 
     def along(self, line: Line, position: int, axis_map: AxisMap) -> Line:
         """The line after a map along one of its array dimensions."""
@@ -280,20 +366,18 @@ class Algebra:
             window = axis_map.window.after(line.window)
             if window.period > 4096:
                 window = None
-        out = replace(line, masks=masks, window=window)
+        out = replace(line, masks=masks, window=window, origin=None)
         self._memo[key] = (out, line)
         return out
 
     def mix_channels(self, state: State, groups: int, count: int) -> State:
         """Dimension 1 mixed within each of ``groups`` equal groups, ``count`` channels out."""
         if groups == 1 or state.which is None:
-            if groups > 1 and all(
-                1 not in t.dims for g in state.groups for ts in g.values() for t in ts
-            ):
+            if groups > 1 and not self.varies(state, 1):
                 return replace(state, shape=(*state.shape[:1], count, *state.shape[2:]))
             return self.reduce(state, (1,), keep=count)
         dims, index = state.which
-        if dims != (1,) or any(1 in t.dims for g in state.groups for ts in g.values() for t in ts):
+        if dims != (1,) or self.varies(state, 1):
             return self.bounded(self.reduce(state, (1,), keep=count), "grouped convolution")
         parts = [sorted(set(part.tolist())) for part in index.reshape(groups, -1)]
         merged = [self.merge([state.groups[i] for i in part]) for part in parts]
@@ -332,7 +416,7 @@ class Algebra:
             one = line.window is not None and line.masks.size == 1
             key = ("one" if one else "all",)
             made = self.remade(line, key, lambda m: scalar(any_of(m)))
-            return replace(made, window=line.window) if one else made
+            return self.patterned(made, line.window) if one else made
         return self.remade(line, axes, lambda m: np.bitwise_or.reduce(m, axis=axes))
 
     def _merge_groups(self, state: State, gone: set[int]) -> State:
@@ -407,6 +491,8 @@ class Algebra:
         if shape == state.shape or 0 in shape:
             return replace(state, shape=shape)
         blocks = reshape_blocks(state.shape, shape)
+        if state.which is not None and math.prod(state.shape) > LIMIT:
+            state = self.bounded(self._merge_groups(state, set(state.which[0])), "reshape")
         return self.mapped(state, shape, lambda t: self._reshape_term(t, blocks, state, shape))
 
     def _reshape_term(
@@ -429,12 +515,15 @@ class Algebra:
             if real_old == term.dims:
                 return Term(real_new, term.line)  # only renamed: the pattern stays
             index = tuple(0 if state.shape[d] == 1 else slice(None) for d in term.dims)
-            line = self.remade(term.line, ("index", index), lambda m: m[index])
+            line = self.remade(term.line, ("index", str(index)), lambda m: m[index])
             if len(real_new) < 2 and term.line.window is not None and not real_new:
-                line = replace(line, window=term.line.window)
+                line = self.patterned(line, term.line.window)
             return Term(real_new, line)
         old_shape = tuple(state.shape[d] for d in olds)
         new_shape = tuple(shape[d] for d in news)
+        back = term.line.origin
+        if back is not None and back.shape == tuple(shape[d] for d in real_new):
+            return Term(tuple(real_new[i] for i in back.varying), back.line)
         if math.prod(old_shape) > LIMIT:
             line = self.remade(term.line, ("all",), lambda m: scalar(any_of(m)))
             return Term((), self.weaken(line, Status.BOUND, "reshape of many elements"))
@@ -444,12 +533,25 @@ class Algebra:
         wide = self.remade(
             term.line, key, lambda m: np.broadcast_to(m.reshape(here), old_shape).reshape(new_shape)
         )
-        varying = tuple(i for i in range(len(news)) if differs(wide.masks, i))
-        if len(varying) == len(news):
-            return Term(news, wide)
+        joined = term.line.window is not None and len(real_new) == 1
+        varying = tuple(
+            i for i, d in enumerate(news) if differs(wide.masks, i) or (joined and d == real_new[0])
+        )
         pick = tuple(slice(None) if i in varying else 0 for i in range(len(news)))
-        line = self.remade(wide, ("index", pick), lambda m: m[pick])
+        line = self.remade(wide, ("index", str(pick)), lambda m: m[pick])
+        if all(d in real_old for d in term.dims):
+            at = tuple(real_old.index(d) for d in term.dims)
+            sizes = tuple(state.shape[d] for d in real_old)
+            line = self.rooted(line, Origin(shape=sizes, varying=at, line=term.line))
         return Term(tuple(news[i] for i in varying), line)
+
+    def rooted(self, line: Line, origin: Origin) -> Line:
+        """The line with where it came from, so that the inverse reshape finds its pattern."""
+        key = ("rooted", id(line), origin.shape, origin.varying, id(origin.line))
+        if key not in self._memo:
+            self._memo[key] = (replace(line, origin=origin), line, origin)
+        made: Line = self._memo[key][0]
+        return made
 
     def take(self, state: State, dim: int, positions: Sequence[int], drop: bool = False) -> State:
         """Elements of one dimension chosen by position; the dimension is dropped on request."""
@@ -469,25 +571,42 @@ class Algebra:
             at = term.dims.index(dim)
             if drop:
                 index = (*(slice(None),) * at, positions[0])
-                return Term(dims, self.remade(term.line, ("index", index), lambda m: m[index]))
+                return Term(dims, self.remade(term.line, ("index", str(index)), lambda m: m[index]))
             key = ("take", at, tuple(positions))
             line = self.remade(term.line, key, lambda m: np.take(m, picks, axis=at))
             if term.line.window is not None and window is not None:
-                line = replace(line, window=window.after(term.line.window))
+                line = self.patterned(line, window.after(term.line.window))
             return Term(dims, line)
 
         return self.mapped(state, shape, move)
 
+    def patterned(self, line: Line, window: Window | None) -> Line:
+        """The line with a window."""
+        key = ("patterned", id(line), window)
+        if key not in self._memo:
+            self._memo[key] = (replace(line, window=window), line)
+        made: Line = self._memo[key][0]
+        return made
+
+    def write(self, state: State, dim: int, positions: Sequence[int], piece: State) -> State:
+        """Elements at some positions of one dimension replaced by those of ``piece``."""
+        size = state.shape[dim]
+        taken = set(positions)
+        if len(taken) == size and list(positions) == list(range(size)):
+            return piece
+        rest = [i for i in range(size) if i not in taken]
+        order = {p: i for i, p in enumerate([*rest, *positions])}
+        joined = self.concat([self.take(state, dim, rest), piece], dim, state.shape)
+        return self.take(joined, dim, [order[i] for i in range(size)])
+
     def concat(self, states: Sequence[State], dim: int, shape: tuple[int, ...]) -> State:
         """Tensors side by side along ``dim``."""
         counts = [s.shape[dim] for s in states]
-        if len({id(s.groups[0]) for s in states}) == 1 and all(len(s.groups) == 1 for s in states):
-            varies = any(dim in t.dims for ts in states[0].groups[0].values() for t in ts)
-            if not varies:
-                return replace(states[0], shape=shape)
-        along = any(
-            dim in t.dims for s in states for g in s.groups for ts in g.values() for t in ts
-        )
+        alone = all(len(s.groups) == 1 for s in states)
+        same = alone and len({id(s.groups[0]) for s in states}) == 1
+        if same and not self.varies(states[0], dim):
+            return replace(states[0], shape=shape)
+        along = any(self.varies(s, dim) for s in states)
         if along:
             return self._concat_along(states, dim, shape, counts)
         dims = tuple(sorted({dim, *(d for s in states if s.which for d in s.which[0])}))
@@ -513,13 +632,26 @@ class Algebra:
         out: dict[Axis, tuple[Term, ...]] = {}
         for axis in dict.fromkeys(a for f in fields for a in f):
             joined: list[Term] = []
+            longest: dict[tuple[int, ...], tuple[int, Window | None]] = {}
             before = 0
             for f, count in zip(fields, counts, strict=True):
                 after = sum(counts) - before - count
                 for t in f.get(axis, ()):
-                    joined.append(self._placed(t, dim, before, count, after))
+                    placed = self._placed(t, dim, before, count, after)
+                    joined.append(placed)
+                    window = placed.line.window
+                    known = longest.get(placed.dims)
+                    if known is None:
+                        longest[placed.dims] = (count, window)
+                    elif not alike(known[1], window):
+                        longest[placed.dims] = (count, None)
+                    elif count > known[0]:
+                        longest[placed.dims] = (count, window)
                 before += count
-            out[axis] = self.terms(axis, joined)
+            out[axis] = tuple(
+                Term(t.dims, self.patterned(t.line, longest[t.dims][1]))
+                for t in self.terms(axis, joined)
+            )
         state = State(shape=shape, groups=(out,))
         return self.bounded(state, "concatenation of mixed channels") if loose else state
 
@@ -531,11 +663,14 @@ class Algebra:
         def change(masks: Masks) -> Masks:
             if dim not in term.dims:
                 masks = np.repeat(np.expand_dims(masks, at), count, axis=at)
-            pads = [(before, after) if i == at else (0, 0) for i in range(masks.ndim)]
-            return np.pad(masks, pads, constant_values=0)
+            sizes = list(masks.shape)
+            sizes[at] = before + count + after
+            longer = np.zeros(sizes, dtype=object)
+            longer[(*(slice(None),) * at, slice(before, before + count))] = masks
+            return longer
 
         key = ("placed", dim in term.dims, at, before, count, after)
         line = self.remade(term.line, key, change)
         if dim in term.dims and len(dims) == 1 and term.line.window is not None:
-            line = replace(line, window=shift(-before).after(term.line.window))
+            line = self.patterned(line, shift(-before).after(term.line.window))
         return Term(dims, line)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from eva.rf.algebra import Algebra
-from eva.rf.geometry import IDENTITY, AxisMap, Window, adaptive, shift, taps, transposed
+from eva.rf.aten_resample import RULES as RESAMPLING
+from eva.rf.geometry import AxisMap, adaptive, shift, transposed
 from eva.rf.rules import (
     Geometry,
     Mix,
@@ -22,8 +22,9 @@ from eva.rf.rules import (
     sliding_rule,
 )
 from eva.rf.state import State, Status
+from eva.rf.views import permutation
 
-RULES: dict[str, Rule] = {}
+RULES: dict[str, Rule] = dict(RESAMPLING)
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
@@ -143,13 +144,142 @@ def reduction(op: Op) -> Geometry:
     return Reduce(dims=dims_of(op), keep=bool(op.args.get("keepdim", False)))
 
 
-@rule("_softmax", "_log_softmax", "_safe_softmax", "cumprod", "sort", "logcumsumexp", "topk")
+@rule("_softmax", "_log_softmax", "_safe_softmax")
 def mixing(op: Op) -> Geometry:
     """Softmax and its like."""
     return Mix(dims=dims_of(op))
 
 
-@rule("native_layer_norm")
+@rule("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin")
+def running(op: Op) -> Geometry:
+    """Each unit sees those before it."""
+    if not op.first.shape:
+        return Pointwise()
+    dim = op["dim"] % len(op.first.shape)
+    count = op.first.shape[dim]
+    reads = tuple(tuple(range(u + 1)) for u in range(count))
+    return Sliding(maps={dim: AxisMap(count=count, window=None, reads=reads)})
+
+
+@rule(
+    "sort", "topk", "argsort", "kthvalue", "nonzero", "unique", "_unique2", "unique_dim",
+    "unique_consecutive", "bincount", "histc", "masked_select", "masked_scatter", "multinomial",
+    "grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler", "_grid_sampler_2d_cpu_fallback",
+    "fractional_max_pool2d", "fractional_max_pool3d", "max_unpool2d", "max_unpool3d",
+    "searchsorted", "_embedding_bag", "_embedding_bag_forward_only", "_local_scalar_dense",
+)  # fmt: skip
+def sampled(op: Op) -> Geometry:
+    """Which elements are read depends on their values."""
+    return Whole(status=Status.DATA_DEPENDENT)
+
+
+@rule("gather", "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy",
+      "index_put", "_unsafe_index_put", "_index_put_impl", "index_fill", "put", "take",
+      "take_along_dim")  # fmt: skip
+def scattered(op: Op) -> Geometry:
+    """Read or written at computed places: a bound, or dependent on data if the places are."""
+    indices = op.args.get("index", op.args.get("indices"))
+    parts = indices if isinstance(indices, (list, tuple)) else [indices]
+    free = all(not isinstance(i, TensorArg) or i.state is None for i in parts)
+    return Whole(status=Status.BOUND if free else Status.DATA_DEPENDENT)
+
+
+@rule("index", "_unsafe_index", "index_select")
+def index(op: Op) -> Geometry:
+    """Elements at listed places: exact for one list of known numbers."""
+    rank = len(op.first.shape)
+    if op.name.endswith("index_select"):
+        listed = {op["dim"] % rank: op["index"]}
+    else:
+        listed = {d: i for d, i in enumerate(op["indices"]) if isinstance(i, TensorArg)}
+    if any(i.state is not None for i in listed.values()):
+        return Whole(status=Status.DATA_DEPENDENT)
+    if len(listed) != 1:
+        return Whole(status=Status.BOUND)
+    ((dim, chosen),) = listed.items()
+    if op.first.state is None or chosen.values is None:
+        return Whole(status=Status.BOUND)
+    places = chosen.values()
+    if len(chosen.shape) == 1 and places and isinstance(places[0], bool):
+        places = [i for i, p in enumerate(places) if p]
+    flat = _flat(places)
+    size = op.first.shape[dim]
+    if len(flat) != _count(op.outputs[0][dim : dim + rank_of(op) - rank + 1]) or any(
+        isinstance(p, bool) for p in flat
+    ):
+        return Whole(status=Status.BOUND)
+
+    def apply(algebra: Algebra, state: State, op: Op) -> State:
+        return algebra.reshape(algebra.take(state, dim, [p % size for p in flat]), op.outputs[0])
+
+    return moved(apply)
+
+
+def rank_of(op: Op) -> int:
+    """Rank of the first result."""
+    return len(op.outputs[0])
+
+
+def _flat(places: object) -> list[int]:
+    if isinstance(places, list):
+        return [p for part in places for p in _flat(part)]
+    return [places] if isinstance(places, int) else []
+
+
+def _count(sizes: Sequence[int]) -> int:
+    return math.prod(sizes)
+
+
+@rule("embedding")
+def embedding(op: Op) -> Geometry:
+    """Each element of the indices becomes a vector."""
+
+    def apply(algebra: Algebra, op: Op) -> list[State | None]:
+        weight, places = op["weight"], op["indices"]
+        if weight.state is not None:
+            return [algebra.whole(op.states, op.outputs[0], Status.DATA_DEPENDENT, op.name)]
+        thin = algebra.reshape(places.state, (*places.shape, 1))
+        return [algebra.broadcast(thin, op.outputs[0])]
+
+    return apply
+
+
+@rule("glu")
+def glu(op: Op) -> Geometry:
+    """One half of a dimension gates the other."""
+
+    def apply(algebra: Algebra, state: State, op: Op) -> State:
+        dim = op["dim"] % len(state.shape)
+        half = state.shape[dim] // 2
+        parts = [algebra.take(state, dim, range(at, at + half)) for at in (0, half)]
+        return algebra.join(parts, op.outputs[0])
+
+    return moved(apply)
+
+
+@rule("diagonal")
+def diagonal(op: Op) -> Geometry:
+    """Where two dimensions have the same index: those are mixed into a bound."""
+
+    def apply(algebra: Algebra, state: State, op: Op) -> State:
+        rank = len(state.shape)
+        both = (op["dim1"] % rank, op["dim2"] % rank)
+        thin = algebra.reduce(state, both, keep=None)
+        wide = algebra.broadcast(algebra.reshape(thin, (*thin.shape, 1)), op.outputs[0])
+        return (
+            algebra.bounded(wide, op.name) if any(algebra.varies(state, d) for d in both) else wide
+        )
+
+    return moved(apply)
+
+
+@rule("tril", "triu")
+def triangle(op: Op) -> Geometry:
+    """Elements kept or set to zero by position."""
+    return Pointwise()
+
+
+@rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def layer_norm(op: Op) -> Geometry:
     """Mixes the trailing dimensions that it normalises."""
     rank = len(op.first.shape)
@@ -210,7 +340,7 @@ def product(algebra: Algebra, a: TensorArg, b: TensorArg, shape: tuple[int, ...]
 def matmul(op: Op) -> Geometry:
     """Matrix product."""
 
-    def apply(algebra: Algebra, op: Op) -> State | None:
+    def apply(algebra: Algebra, op: Op) -> list[State | None]:
         a, b = list(op.tensors())[:2]
         return [product(algebra, a, b, op.outputs[0])]
 
@@ -230,11 +360,15 @@ def addmm(op: Op) -> Geometry:
     return apply
 
 
-@rule("linear", "mv", "dot", "addmv")
+@rule("mv", "dot", "vdot", "addmv", "addr", "_cdist_forward", "_pdist_forward")
+def vector_product(op: Op) -> Geometry:
+    """Products with a vector and distances, bounded."""
+    return Whole(status=Status.BOUND)
+
+
+@rule("linear")
 def linear(op: Op) -> Geometry:
-    """Products with a vector; the last dimension is mixed."""
-    if op.name != "aten.linear":
-        return Whole(status=Status.BOUND)
+    """The last dimension is mixed."""
 
     def apply(algebra: Algebra, op: Op) -> list[State | None]:
         state = op.first.state
@@ -259,17 +393,20 @@ def reshape(op: Op) -> Geometry:
     return moved(lambda algebra, state, op: algebra.reshape(state, op.outputs[0]))
 
 
-@rule("permute", "t", "transpose", "movedim", "numpy_T")
+@rule("permute", "t", "transpose")
 def permute(op: Op) -> Geometry:
     """Dimensions in another order."""
-    rank = len(op.first.shape)
-    if "dims" in op.args:
-        order = [d % rank for d in op["dims"]]
-    else:
-        order = list(range(rank))
-        a, b = (op["dim0"] % rank, op["dim1"] % rank) if "dim0" in op.args else (0, rank - 1)
-        order[a], order[b] = order[b], order[a]
+    order = permutation(op.args, len(op.first.shape))
     return moved(lambda algebra, state, op: algebra.permute(state, order))
+
+
+@rule("as_strided")
+def as_strided(op: Op) -> Geometry:
+    """A change of memory layout leaves a shape as it is; anything else is bounded."""
+    shape = op.first.shape
+    if shape == op.outputs[0] and sum(n > 1 for n in shape) <= 1:
+        return Pointwise()
+    return Whole(status=Status.BOUND)
 
 
 @rule("expand", "expand_copy")
@@ -385,11 +522,62 @@ def constant_pad(op: Op) -> Geometry:
 
 @rule(
     "clone", "contiguous", "_to_copy", "to", "detach", "alias", "lift_fresh", "dropout",
-    "native_dropout", "copy", "bernoulli", "_conj", "view_as_real", "lift_fresh_copy",
+    "native_dropout", "bernoulli", "_conj", "lift_fresh_copy", "masked_fill", "hardswish",
+    "where", "silu", "gelu", "mish", "hardsigmoid", "log_sigmoid_forward", "rrelu_with_noise",
+    "_prelu_kernel", "prelu", "softplus", "hardtanh", "elu", "leaky_relu", "threshold", "celu",
+    "hardshrink", "softshrink", "logit", "nan_to_num", "clamp", "clamp_min", "clamp_max", "lerp",
+    "addcmul", "addcdiv", "_fused_dropout", "frac", "bucketize", "isfinite", "isnan", "isinf",
+    "rsub", "remainder", "floor_divide", "polar", "complex", "fake_quantize_per_tensor_affine",
 )  # fmt: skip
 def same(op: Op) -> Geometry:
-    """Copies, casts and masks drawn at random."""
+    """Copies, casts, random masks, and pointwise operations that PyTorch does not tag as such."""
     return Pointwise()
+
+
+@rule("copy")
+def copy(op: Op) -> Geometry:
+    """The destination's old contents are gone."""
+
+    def apply(algebra: Algebra, op: Op) -> list[State | None]:
+        source = op["src"].state
+        return [None if source is None else algebra.broadcast(source, op.outputs[0])]
+
+    return apply
+
+
+@rule("slice_scatter", "select_scatter")
+def scatter_part(op: Op) -> Geometry:
+    """A slice replaced, the rest kept."""
+
+    def apply(algebra: Algebra, op: Op) -> list[State | None]:
+        base, piece = (
+            t.state or State(shape=t.shape, groups=({},)) for t in (op["self"], op["src"])
+        )
+        dim = op["dim"] % len(base.shape)
+        size = base.shape[dim]
+        if op.name.endswith("select_scatter"):
+            piece = algebra.reshape(piece, (*base.shape[:dim], 1, *base.shape[dim + 1 :]))
+            return [algebra.write(base, dim, [op["index"] % size], piece)]
+        positions = list(range(size)[slice(op["start"], op["end"], op["step"])])
+        return [algebra.write(base, dim, positions, piece)]
+
+    return apply
+
+
+@rule(
+    "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_zeros",
+    "new_ones", "new_full", "new_empty", "zero", "fill", "new_empty_strided", "randint_like",
+    "uniform", "normal", "exponential", "cauchy", "random", "log_normal", "geometric",
+)  # fmt: skip
+def fresh(op: Op) -> Geometry:
+    """New tensors that only borrow a shape."""
+
+    def apply(algebra: Algebra, op: Op) -> list[State | None]:
+        value = op.args.get("value")
+        filled = value.state if isinstance(value, TensorArg) else None
+        return [None if filled is None else algebra.broadcast(filled, s) for s in op.outputs]
+
+    return apply
 
 
 @rule("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu",
@@ -412,9 +600,9 @@ def attention(op: Op) -> Geometry:
             if state is not None:
                 parts.append(algebra.reduce(state, dims, keep=1))
         first = algebra.join(parts, out) if parts else None
+        masked = op.args.get("is_causal") or isinstance(op.args.get("attn_mask"), TensorArg)
+        if first is not None and masked:
+            first = algebra.bounded(first, "attention mask")
         return [first, *[None] * (len(op.outputs) - 1)]
 
     return apply
-
-
-_ = (IDENTITY, Window, math, taps, Any)

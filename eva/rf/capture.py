@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
+from eva.errors import RuleError
 from eva.rf.algebra import Algebra
 from eva.rf.aten import RULES
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
 from eva.rf.state import Axis, State, Status
+from eva.rf.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
-STATE = "_eva_state"  # attribute of a tensor that carries its state for as long as it lives
+FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
+HIDING = -1e4  # numbers below it are meant to hide something from a softmax
 
 
 @dataclass(kw_only=True)
@@ -36,7 +37,6 @@ class Frame:
     inputs: tuple[tuple[Shape, State | None], ...]
     outputs: tuple[tuple[Shape, State | None], ...] = ()
     ops: list[int] = field(default_factory=list)
-    done: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +49,8 @@ class Step:
     outputs: tuple[tuple[Shape, State | None], ...]
 
 
-class NeedsNumbers(Exception):  # noqa: N818
+class NeedsNumbers(Exception):
     """An index tensor's numbers decide what is seen, and meta tensors have none."""
-
-
-def seen(value: Any) -> tuple[tuple[Shape, State | None], ...]:
-    """Shape and state of every tensor in a structure."""
-    return tuple((tuple(t.shape), getattr(t, STATE, None)) for t in tensors_in(value))
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:
@@ -89,72 +84,165 @@ def named_tensors(value: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
     ]
 
 
+class Signature(NamedTuple):
+    """What is worth knowing of an operator's schema."""
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...]
+    pointwise: bool
+    is_view: bool
+    writes: bool
+
+
 @functools.cache
-def _signature(func: Any) -> tuple[str, tuple[tuple[str, Any], ...], bool, tuple[int, ...]]:
+def _signature(func: Any) -> Signature:
     schema = func._schema
     name = schema.name.replace("::", ".")
     if name.endswith("_") and not name.endswith("__"):
         name = name[:-1]
-    arguments = tuple((a.name, a.default_value) for a in schema.arguments)
-    written = tuple(
-        i
-        for i, a in enumerate(schema.arguments)
-        if a.alias_info is not None and a.alias_info.is_write
+    aliases = [r.alias_info for r in schema.returns if r.alias_info is not None]
+    return Signature(
+        name=name,
+        arguments=tuple((a.name, a.default_value) for a in schema.arguments),
+        pointwise=torch.Tag.pointwise in func.tags,
+        is_view=any(not a.is_write for a in aliases),
+        writes=any(a.is_write for a in aliases),
     )
-    return name, arguments, torch.Tag.pointwise in func.tags, written
 
 
 class Recorder(TorchDispatchMode):
     """Applies the rule of each operation that runs, and keeps the list of them."""
 
     def __init__(self, algebra: Algebra, numbers: Callable[[torch.Tensor], Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.algebra = algebra
         self.numbers = numbers
         self.frames: list[Frame] = []
         self.stack: list[int] = []
         self.steps: list[Step] = []
+        self.uses_batch_statistics = False
+        self.broken: RuleError | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, then say what its results see."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        name, arguments, pointwise, written = _signature(func)
-        bound = {
-            key: args[i] if i < len(args) else kwargs.get(key, default)
-            for i, (key, default) in enumerate(arguments)
-        }
-        before = [t for v in bound.values() for t in _tensors_of(v)]
         results = _tensors_of(result)
         if not results:
             return result
-        inputs = tuple((tuple(t.shape), getattr(t, STATE, None)) for t in before)
-        states: Sequence[State | None] = [None] * len(results)
-        if any(s is not None for _, s in inputs):
-            op = Op(
-                name=name,
-                args={k: self._argument(v) for k, v in bound.items()},
-                outputs=tuple(tuple(t.shape) for t in results),
-            )
-            found = self._geometry(op, pointwise)(self.algebra, op)
-            states = [found] * len(results) if isinstance(found, State) else found
+        sig = _signature(func)
+        bound = {
+            key: args[i] if i < len(args) else kwargs.get(key, default)
+            for i, (key, default) in enumerate(sig.arguments)
+        }
+        before = [t for v in bound.values() for t in _tensors_of(v)]
+        inputs = tuple((tuple(t.shape), self.state_of(t)) for t in before)
+        sizes = tuple(tuple(t.shape) for t in results)
+        states = self._apply(sig, bound, inputs, sizes)
+        if sig.is_view:
+            for number, t in enumerate(results):
+                if t is not before[0]:
+                    view = View(
+                        base=before[0],
+                        name=sig.name,
+                        args=bound,
+                        number=number,
+                        sizes=sizes,
+                        version=version_of(before[0]),
+                    )
+                    setattr(t, VIEW, view)
         for t, state in zip(results, states, strict=True):
-            setattr(t, STATE, state)
-        if self.stack:
-            self.frames[self.stack[-1]].ops.append(len(self.steps))
+            if sig.writes:
+                self.write(t, state)
+            else:
+                setattr(t, STATE, state)
+        self._forbid(sig, bound, before, results)
         self.steps.append(
             Step(
-                name=name,
+                name=sig.name,
                 call=self.stack[-1] if self.stack else 0,
                 inputs=inputs,
-                outputs=tuple((tuple(t.shape), s) for t, s in zip(results, states, strict=True)),
+                outputs=tuple(zip(sizes, states, strict=True)),
             )
         )
+        if self.stack:
+            self.frames[self.stack[-1]].ops.append(len(self.steps) - 1)
         return result
+
+    def _apply(
+        self,
+        sig: Signature,
+        bound: Mapping[str, Any],
+        inputs: tuple[tuple[Shape, State | None], ...],
+        sizes: tuple[Shape, ...],
+    ) -> Sequence[State | None]:
+        if all(state is None for _, state in inputs):
+            return [None] * len(sizes)
+        op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
+        if sig.name.endswith(("native_batch_norm", "_batch_norm_legit")) and bound.get("training"):
+            self.uses_batch_statistics = True
+        states = self._follow(op, sig.pointwise)
+        if any(hasattr(t, FORBIDS) for v in bound.values() for t in _tensors_of(v)):
+            states = [
+                None if s is None else self.algebra.bounded(s, "attention mask") for s in states
+            ]
+        return states
+
+    def state_of(self, tensor: torch.Tensor) -> State | None:
+        """What a tensor's elements see; a view's state follows writes into its base."""
+        view: View | None = getattr(tensor, VIEW, None)
+        if view is not None and view.version != version_of(view.base):
+            base = self.state_of(view.base)
+            op = Op(
+                name=view.name,
+                args={k: self._argument(v) for k, v in view.args.items()},
+                outputs=view.sizes,
+            )
+            state = None
+            if base is not None:
+                state = self._follow(op, pointwise=False)[view.number]
+            setattr(tensor, STATE, state)
+            view.version = version_of(view.base)
+        known: State | None = getattr(tensor, STATE, None)
+        return known
+
+    def write(self, tensor: torch.Tensor, state: State | None) -> None:
+        """A tensor was overwritten: so were those whose memory it shares."""
+        view: View | None = getattr(tensor, VIEW, None)
+        if view is None:
+            setattr(tensor, STATE, state)
+            setattr(tensor, VERSION, version_of(tensor) + 1)
+            return
+        base = self.state_of(view.base)
+        if base is not None or state is not None:
+            empty = [State(shape=tuple(t.shape), groups=({},)) for t in (view.base, tensor)]
+            self.write(
+                view.base,
+                written_base(self.algebra, view, base or empty[0], state or empty[1]),
+            )
+        setattr(tensor, STATE, state)
+        view.version = version_of(view.base)
+
+    def _forbid(
+        self,
+        sig: Signature,
+        bound: Mapping[str, Any],
+        before: Sequence[torch.Tensor],
+        results: Sequence[torch.Tensor],
+    ) -> None:
+        """Mark constants that hold minus infinity: what is added to them may not be seen."""
+        values = [v for v in bound.values() if isinstance(v, (int, float))]
+        if (values and min(values) < HIDING) or any(hasattr(t, FORBIDS) for t in before):
+            for t in results:
+                if getattr(t, STATE, None) is None:
+                    setattr(t, FORBIDS, True)
+                elif sig.name in ("aten.masked_fill", "aten.where"):
+                    state = self.algebra.bounded(getattr(t, STATE), "attention mask")
+                    setattr(t, STATE, state)
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            state = getattr(value, STATE, None)
+            state = self.state_of(value)
             return TensorArg(
                 shape=tuple(value.shape),
                 state=state,
@@ -164,11 +252,37 @@ class Recorder(TorchDispatchMode):
             return [self._argument(v) for v in value]
         return value
 
-    def _geometry(self, op: Op, pointwise: bool) -> Geometry:
-        rule = USERS.find(op.name) or RULES.get(op.name)
-        if rule is not None:
-            return rule(op)
-        return Pointwise() if pointwise else Whole(status=Status.UNKNOWN)
+    def _follow(self, op: Op, pointwise: bool) -> list[State | None]:
+        """What the results of an operation see; unknown if there is no rule for it."""
+        known = USERS.find(op.name)
+        try:
+            rule = known or RULES.get(op.name)
+            geometry: Geometry
+            if rule is not None:
+                geometry = rule(op)
+            else:
+                geometry = Pointwise() if pointwise else Whole(status=Status.UNKNOWN)
+            found = geometry(self.algebra, op)
+            states = [found] * len(op.outputs) if isinstance(found, State) else list(found)
+            for state, shape in zip(states, op.outputs, strict=True):
+                if state is not None and state.shape != shape:
+                    raise ValueError(f"shape {state.shape} where {shape} came out")
+        except NeedsNumbers:
+            raise
+        except Exception as e:
+            if known is not None:
+                self.broken = RuleError(
+                    f"The registered rule for {op.name} failed: {type(e).__name__}: {e}",
+                    "A rule takes one Op and returns a Geometry such as Pointwise().",
+                )
+                raise self.broken from e
+            lost = Whole(status=Status.UNKNOWN, cause=f"{op.name} ({type(e).__name__}: {e})")
+            return lost(self.algebra, op)
+        return states
+
+    def seen(self, value: Any) -> tuple[tuple[Shape, State | None], ...]:
+        """Shape and state of every tensor in a structure."""
+        return tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
 
 
 def _tensors_of(value: Any) -> list[torch.Tensor]:
@@ -191,55 +305,73 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
                 module=module,
                 depth=len(recorder.stack),
                 parent=recorder.stack[-1] if recorder.stack else None,
-                inputs=seen((args, list(kwargs.values()))),
+                inputs=recorder.seen((args, list(kwargs.values()))),
             )
         )
         recorder.stack.append(len(recorder.frames) - 1)
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         frame = recorder.frames[recorder.stack.pop()]
-        frame.outputs = seen(output)
-        frame.done = True
+        frame.outputs = recorder.seen(output)
 
     handles = []
     try:
-        for module in model.modules():
-            handles.append(module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True))
-            handles.append(module.register_forward_hook(leave))
+        for module in [model] if is_scripted(model) else model.modules():
+            if module is model or not is_scripted(module):
+                handles.append(
+                    module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
+                )
+                handles.append(module.register_forward_hook(leave))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
+def is_scripted(module: nn.Module) -> bool:
+    """Whether it is a TorchScript module, whose inside can't be changed."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Put back every attribute, parameter, buffer and random generator as it was."""
-    saved = [(m, dict(m.__dict__), dict(m._parameters), dict(m._buffers)) for m in model.modules()]
-    cpu, py, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    """Put back every attribute, parameter, buffer, mode and random generator as it was."""
+    modes = [(m, m.training) for m in model.modules()]
+    saved = [
+        (m, dict(vars(m)), dict(m._parameters), dict(m._buffers), dict(m._modules))
+        for m in model.modules()
+        if not is_scripted(m)
+    ]
+    generators = [torch.get_rng_state(), random.getstate(), np.random.get_state()]
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
+    torch.backends.mha.set_fastpath_enabled(False)  # it is one operation that hides all others
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        for m, attributes, parameters, buffers in saved:
-            m.__dict__.clear()
-            m.__dict__.update(attributes)
-            m._parameters.clear()
-            m._parameters.update(parameters)
-            m._buffers.clear()
-            m._buffers.update(buffers)
-        torch.set_rng_state(cpu)
-        random.setstate(py)
-        np.random.set_state(numpy)
+        for m, attributes, parameters, buffers, children in saved:
+            vars(m).clear()
+            vars(m).update(attributes)
+            for table, before in (
+                (m._parameters, parameters),
+                (m._buffers, buffers),
+                (m._modules, children),
+            ):
+                table.clear()  # type: ignore[attr-defined]
+                table.update(before)  # type: ignore[attr-defined]
+        for m, mode in modes:
+            if m.training != mode:
+                m.training = mode
+        torch.set_rng_state(generators[0])  # type: ignore[arg-type]
+        random.setstate(generators[1])  # type: ignore[arg-type]
+        np.random.set_state(generators[2])  # type: ignore[arg-type]
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
 
 
 def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
-    """Replace parameters and buffers: by meta tensors, or (buffers only) by copies.
+    """Replace parameters, buffers and tensor attributes: by meta tensors, or buffers by copies.
 
     Returns:
         A function that reads an index tensor's numbers, if they can still be known.
@@ -247,44 +379,56 @@ def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
     made: dict[int, torch.Tensor] = {}
     originals: dict[int, torch.Tensor] = {}
 
-    def substitute(tensor: torch.Tensor, is_buffer: bool) -> torch.Tensor:
+    def substitute(tensor: torch.Tensor) -> torch.Tensor:
         if id(tensor) not in made:
-            if meta:
+            if not meta:
+                new = tensor if isinstance(tensor, nn.Parameter) else tensor.clone()
+            else:
                 new = torch.empty_strided(
                     tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
                 )
-                new = new if is_buffer else nn.Parameter(new, requires_grad=False)
-            else:
-                new = tensor.clone() if is_buffer else tensor
+                if isinstance(tensor, nn.Parameter):
+                    new = nn.Parameter(new, requires_grad=False)
+                elif tensor.ndim > 1 and tensor.is_floating_point() and bool(tensor.isinf().any()):
+                    setattr(new, FORBIDS, True)
             made[id(tensor)] = new
             originals[id(new)] = tensor
         return made[id(tensor)]
 
     for module in model.modules():
-        for table, is_buffer in ((module._parameters, False), (module._buffers, True)):
+        if is_scripted(module):
+            continue
+        vars(module)["_compiled_call_impl"] = None
+        for table in (module._parameters, module._buffers, vars(module)):
             for key, tensor in table.items():
-                if tensor is not None:
-                    table[key] = substitute(tensor, is_buffer)
+                if isinstance(tensor, torch.Tensor):
+                    table[key] = substitute(tensor)
 
     def numbers(tensor: torch.Tensor) -> Any:
         real = originals.get(id(tensor), tensor)
         if real.device.type == "meta":
-            raise NeedsNumbers
+            raise NeedsNumbers(
+                "the numbers in an index tensor decide what is seen, and they are computed on the way"
+            )
         return real.tolist()
 
     return numbers
 
 
 def source_states(tensors: Sequence[torch.Tensor], algebra: Algebra) -> tuple[Axis, ...]:
-    """Give each input tensor its state; the spatial axes are those after batch and channel."""
+    """Give each input tensor its state.
+
+    Returns:
+        The axes: those after batch and channel, or after batch where there is no more; and the
+        batch itself (dimension 0) if it has several images.
+    """
     axes: list[Axis] = []
     for number, tensor in enumerate(tensors):
         shape = tuple(tensor.shape)
-        dims = range(2, len(shape)) if len(shape) > 2 else range(1, len(shape))
+        dims = [*range(min(2, max(len(shape) - 1, 0)), len(shape))]
+        if shape and shape[0] > 1 and 0 not in dims:
+            dims.append(0)
         own = [Axis(number, d, shape[d]) for d in dims]
         setattr(tensor, STATE, algebra.source(shape, own))
         axes += own
     return tuple(axes)
-
-
-_ = (weakref, tree_flatten)

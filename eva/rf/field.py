@@ -212,7 +212,6 @@ def receptive_field_of(
     axes: Sequence[Axis],
     names: Sequence[str],
     algebra: Algebra,
-    batch_coupled: bool = False,
 ) -> ReceptiveField:
     """Numbers for a state; channels that see different things are united.
 
@@ -222,18 +221,21 @@ def receptive_field_of(
         axes: Every spatial axis of every input.
         names: Of the inputs.
         algebra: That the state was made with.
-        batch_coupled: Passed on.
     """
     fields = algebra.merge(state.groups) if state is not None else {}
     numbers = []
+    coupled = False
     for axis in axes:
         terms = fields.get(axis, ())
+        if axis.dim == 0:
+            coupled = coupled or any(m.bit_count() > 1 for t in terms for m in t.line.masks.flat)
+            continue
         if len(terms) == 1:
             dims, line = terms[0]
         else:
             dims, line = _united(terms, shape)
         numbers.append(_axis_field(axis, dims, line, names[axis.input]))
-    return ReceptiveField(axes=tuple(numbers), output_shape=shape, batch_coupled=batch_coupled)
+    return ReceptiveField(axes=tuple(numbers), output_shape=shape, batch_coupled=coupled)
 
 
 def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:
@@ -260,6 +262,8 @@ def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> Axi
     spans = [0 if h is None else h[1] - h[0] + 1 for h in hulls]
     status = line.status
     window = line.window
+    jump: Fraction | None
+    start: Fraction | None
     if window is not None:
         size, smallest, density = window.size, window.min_size, window.density
         jump, start = window.jump, window.start

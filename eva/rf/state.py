@@ -63,6 +63,7 @@ class Line:
         status: How far it can be trusted.
         misaligned: Branches of unequal centres or speeds were joined.
         causes: Names of the operations that made it worse than exact.
+        origin: What it was before its dimensions were joined with others by a reshape.
     """
 
     masks: Masks
@@ -70,11 +71,27 @@ class Line:
     status: Status = Status.EXACT
     misaligned: bool = False
     causes: frozenset[str] = frozenset()
+    origin: Origin | None = None
 
     @functools.cached_property
     def hollow(self) -> bool:
         """Whether some unit sees nothing."""
         return any(not m for m in self.masks.flat)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Origin:
+    """A line before a reshape joined its dimensions with others: rows, before rows x columns.
+
+    Args:
+        shape: Of the joined dimensions, before.
+        varying: Which of them the line varied along.
+        line: The line then.
+    """
+
+    shape: tuple[int, ...]
+    varying: tuple[int, ...]
+    line: Line
 
 
 class Term(NamedTuple):
@@ -135,14 +152,30 @@ def differs(masks: Masks, axis: int) -> bool:
 
 
 def straight(positions: Sequence[int]) -> Window | None:
-    """The window of a regular choice of positions; ``None`` if they are not regular."""
-    if not positions:
+    """The window of a regular choice of positions, up to a seam (a roll); else ``None``.
+
+    Of several regular runs with one step, the first longest speaks, if it is no less than a half.
+    """
+    if len(positions) < 2:
+        return shift(positions[0]) if positions else None
+    steps = [b - a for a, b in itertools.pairwise(positions)]
+    best, at, begin = 0, 0, 0
+    for i in range(1, len(steps) + 1):
+        if i == len(steps) or steps[i] != steps[begin]:
+            if i - begin + 1 > best:
+                best, at = i - begin + 1, begin
+            begin = i
+    if 2 * best < len(positions) or best < 2:
         return None
-    if len(positions) == 1:
-        return shift(positions[0])
-    step = positions[1] - positions[0]
-    regular = all(b - a == step for a, b in itertools.pairwise(positions))
-    return shift(positions[0], step) if regular else None
+    return shift(positions[at] - at * steps[at], steps[at])
+
+
+def alike(a: Window | None, b: Window | None) -> bool:
+    """Whether two windows are the same but for a translation."""
+    if a is None or b is None or (a.period, a.advance) != (b.period, b.advance):
+        return a is b
+    moved = b.taps[0].low - a.taps[0].low
+    return all(s.moved(moved) == t for s, t in zip(a.taps, b.taps, strict=True))
 
 
 def spread(

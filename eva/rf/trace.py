@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,11 +14,10 @@ from eva.errors import ForwardError, InputSizeError
 from eva.rf.algebra import Algebra
 from eva.rf.capture import (
     Frame,
-    NeedsNumbers,
     Recorder,
     Shape,
+    is_scripted,
     named_tensors,
-    seen,
     source_states,
     stand_ins,
     untouched,
@@ -228,8 +226,21 @@ def trace(
         ForwardError: The forward pass failed; the message names the layer and its shapes.
     """
     model = checked_model(model)
-    args, kwargs = example(model, input_size, inputs, dtype, batch=1)
-    return _run(model, args, kwargs, mode=mode, on_error=on_error)
+    if inputs is not None:
+        return _run(model, list(inputs), {}, mode=mode, on_error=on_error)[0]
+    args, kwargs = example(model, input_size, dtype, batch=1)
+    try:
+        one, by_batch = _run(model, args, kwargs, mode=mode, on_error=on_error)
+    except ForwardError:
+        if mode != "train":
+            raise
+        one, by_batch = None, True  # batch norm refuses a single value per channel
+    if one is not None and not by_batch:
+        return one
+    args, kwargs = example(model, input_size, dtype, batch=2)
+    two, _ = _run(model, args, kwargs, mode=mode, on_error=on_error)
+    coupled = any(rf.batch_coupled for rf in two.outputs.values())
+    return two if one is None or coupled else one
 
 
 def checked_model(model: Any) -> nn.Module:
@@ -261,13 +272,10 @@ def checked_model(model: Any) -> nn.Module:
 def example(
     model: nn.Module,
     input_size: Size | None,
-    inputs: Sequence[Any] | None,
     dtype: torch.dtype | None,
     batch: int,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Meta tensors of the sizes asked for, as arguments of forward."""
-    if inputs is not None:
-        return list(inputs), {}
     if input_size is None:
         raise InputSizeError(
             "The input size is missing.",
@@ -306,15 +314,23 @@ def _run(
     *,
     mode: str,
     on_error: str,
-) -> Trace:
-    """On meta tensors first; on real ones if that can't work."""
-    meta = _attempt(model, args, kwargs, mode=mode, meta=True)
-    if meta.error is None:
-        return meta
-    real = _attempt(model, args, kwargs, mode=mode, meta=False, why=meta.error.exception)
-    if real.error is not None and on_error == "raise":
-        raise failure_error(real.error) from real.error.exception
-    return real
+) -> tuple[Trace, bool]:
+    """On meta tensors first; on real ones if that can't work.
+
+    Returns:
+        The trace, and whether statistics of the batch were used.
+    """
+    reason = "the model is TorchScript" if any(map(is_scripted, model.modules())) else ""
+    if not reason:
+        found, by_batch = _attempt(model, args, kwargs, mode=mode, fallback=None)
+        if found.error is None:
+            return found, by_batch
+        e = found.error.exception
+        reason = f"it can't run on tensors without numbers ({type(e).__name__}: {e})"
+    found, by_batch = _attempt(model, args, kwargs, mode=mode, fallback=reason)
+    if found.error is not None and on_error == "raise":
+        raise failure_error(found.error) from found.error.exception
+    return found, by_batch
 
 
 def failure_error(failure: Failure) -> ForwardError:
@@ -340,81 +356,103 @@ def _attempt(
     kwargs: dict[str, Any],
     *,
     mode: str,
-    meta: bool,
-    why: BaseException | None = None,
-) -> Trace:
+    fallback: str | None,
+) -> tuple[Trace, bool]:
+    """One forward pass: on meta tensors, or for the reason ``fallback`` on real ones."""
     algebra = Algebra()
-    error: BaseException | None = None
+    error: Exception | None = None
     output: Any = None
     parameter = next(iter(model.parameters()), None)
-    device = "cpu" if parameter is None else parameter.device
+    home = torch.device("cpu") if parameter is None else parameter.device
+    device = torch.device("meta") if fallback is None else home
     with untouched(model), torch.no_grad():
+        _unwrap_children(model)
         for module in model.modules():
-            module.training = mode == "train"
-        numbers = stand_ins(model, meta)
-        args = [_placed(a, "meta" if meta else device) for a in args]
-        kwargs = {k: _placed(v, "meta" if meta else device) for k, v in kwargs.items()}
+            if module.training != (mode == "train"):
+                module.training = mode == "train"
+        numbers = stand_ins(model, meta=fallback is None)
+        args = [_placed(a, device) for a in args]
+        kwargs = {k: _placed(v, device) for k, v in kwargs.items()}
         named = [*named_tensors(args), *named_tensors(kwargs)]
         axes = source_states([t for _, t in named], algebra)
         recorder = Recorder(algebra, numbers)
         try:
             with watched(model, recorder), recorder:
                 output = model(*args, **kwargs)
-        except NeedsNumbers as e:
-            error = e
         except Exception as e:
             error = e
-    names = tuple(n for n, _ in named)
-    context = _Context(algebra=algebra, axes=axes, names=names)
-    calls = _calls(recorder.frames, context)
-    failed = None
-    if error is not None:
-        at = recorder.stack[-1] if recorder.stack else 0
-        frame = recorder.frames[at]
-        failed = Failure(
-            layer=frame.name,
-            type_name=type(frame.module).__name__,
-            call=at,
-            input_sizes=tuple(s for s, _ in frame.inputs),
-            parameter_shapes={
-                n: tuple(p.shape) for n, p in frame.module.named_parameters(recurse=False)
-            },
-            exception=error,
-        )
-    return Trace(
-        calls=calls,
-        ops=tuple(
-            OpCall(
-                name=s.name,
-                module=recorder.frames[s.call].name,
-                call=s.call,
-                input_sizes=tuple(shape for shape, _ in s.inputs),
-                output_sizes=tuple(shape for shape, _ in s.outputs),
-                _context=context,
-                _outputs=s.outputs,
-            )
-            for s in recorder.steps
-        ),
+        if recorder.broken is not None:
+            raise recorder.broken
+        results = {n: recorder.seen(t)[0] for n, t in named_tensors(output)}
+    context = _Context(algebra=algebra, axes=axes, names=tuple(n for n, _ in named))
+    found = Trace(
+        calls=_calls(recorder.frames, context),
+        ops=_ops(recorder, context),
         input_sizes={n: tuple(t.shape) for n, t in named},
-        outputs={n: context.field(seen(t)[0]) for n, t in named_tensors(output)},
-        device_fallback=None if meta else f"the model can't run without numbers: {why}",
-        error=failed,
+        outputs={n: context.field(one) for n, one in results.items()},
+        device_fallback=fallback,
+        error=None if error is None else _failure(model, recorder, named, error),
+    )
+    return found, recorder.uses_batch_statistics
+
+
+def _unwrap_children(model: nn.Module) -> None:
+    """Compiled submodules run as they were written."""
+    for module in list(model.modules()):
+        if not is_scripted(module):
+            for name, child in module._modules.items():
+                inner = getattr(child, "_orig_mod", None)
+                if isinstance(inner, nn.Module) and name != "_orig_mod":
+                    module._modules[name] = inner
+
+
+def _failure(
+    model: nn.Module,
+    recorder: Recorder,
+    named: Sequence[tuple[str, torch.Tensor]],
+    error: Exception,
+) -> Failure:
+    """Where it stopped: the innermost module that had begun and not ended."""
+    at = recorder.stack[-1] if recorder.stack else 0
+    frame = recorder.frames[at] if recorder.frames else None
+    module = model if frame is None else frame.module
+    sizes = tuple(tuple(t.shape) for _, t in named)
+    return Failure(
+        layer="" if frame is None else frame.name,
+        type_name=type(module).__name__,
+        call=at,
+        input_sizes=sizes if frame is None else tuple(s for s, _ in frame.inputs),
+        parameter_shapes={n: tuple(p.shape) for n, p in module.named_parameters(recurse=False)},
+        exception=error,
     )
 
 
-def _placed(value: Any, device: Any) -> Any:
+def _ops(recorder: Recorder, context: _Context) -> tuple[OpCall, ...]:
+    return tuple(
+        OpCall(
+            name=s.name,
+            module=recorder.frames[s.call].name if recorder.frames else "",
+            call=s.call,
+            input_sizes=tuple(shape for shape, _ in s.inputs),
+            output_sizes=tuple(shape for shape, _ in s.outputs),
+            _context=context,
+            _outputs=s.outputs,
+        )
+        for s in recorder.steps
+    )
+
+
+def _placed(value: Any, device: torch.device) -> Any:
     """A fresh tensor of the same size there; random numbers where none were given."""
     if not isinstance(value, torch.Tensor):
         return value
-    if value.device.type == "meta" and torch.device(device).type != "meta":
+    if device.type == "meta":
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    if value.device.type == "meta":
         if value.is_floating_point():
             return torch.rand(value.shape, dtype=value.dtype, device=device)
         return torch.zeros(value.shape, dtype=value.dtype, device=device)
-    return (
-        torch.empty_like(value, device=device)
-        if str(device) == "meta"
-        else (value.detach().to(device).clone())
-    )
+    return value.detach().to(device).clone()
 
 
 def _calls(frames: Sequence[Frame], context: _Context) -> tuple[Call, ...]:
@@ -441,6 +479,3 @@ def _calls(frames: Sequence[Frame], context: _Context) -> tuple[Call, ...]:
             )
         )
     return tuple(calls)
-
-
-_ = inspect
