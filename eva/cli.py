@@ -53,8 +53,8 @@ def friendly_errors() -> Iterator[None]:
         yield
     except EvaError as error:
         err.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
-        outside = isinstance(error, (DataError, TrainingError))
-        raise typer.Exit(OUTSIDE if outside else USAGE) from error
+        codes = {DataError: OUTSIDE, TrainingError: FAILED}
+        raise typer.Exit(codes.get(type(error), USAGE)) from error
 
 
 @app.command()

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from eva.errors import DataError
+from eva.errors import DataError, EvaError
 from eva.mnist_files import fetch, find, read, verify
 
 MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images, in units of full white
@@ -108,12 +108,13 @@ def load_data(name: DataName | str = DataName.AUTO, data_dir: str | Path | None 
 
     Raises:
         DataError: The data can't be had, or a file is damaged.
+        EvaError: No data set has that name.
     """
     try:
         name = DataName(name)
     except ValueError:
         known = ", ".join(DataName)
-        raise DataError(f"no data set is called {name!r}.", f"Known: {known}.") from None
+        raise EvaError(f"no data set is called {name!r}.", f"Known: {known}.") from None
     if name is DataName.MINI:
         return load_mini()
     folder = find(data_dir)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from eva.errors import TrainingError
+from eva.errors import DeviceError
 from eva.record import DeviceInfo
 
 
@@ -19,7 +19,7 @@ def select_device(name: str = "auto") -> torch.device:
     """Pick CUDA, then MPS, then the CPU for "auto"; else the device of that name.
 
     Raises:
-        TrainingError: PyTorch knows no such device, or this machine has none.
+        DeviceError: PyTorch knows no such device, or this machine has none.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -28,16 +28,14 @@ def select_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise TrainingError(
-            f"no device is called {name!r}.", "Use auto, cpu, cuda or mps."
-        ) from None
+        raise DeviceError(f"no device is called {name!r}.", "Use auto, cpu, cuda or mps.") from None
     available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
     if not available.get(device.type, False):
-        raise TrainingError(
+        raise DeviceError(
             f"device {name!r} was asked for, but PyTorch {torch.__version__} finds none here.",
             "Use --device auto or cpu.",
         )

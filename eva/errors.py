@@ -38,6 +38,10 @@ class TrainingError(EvaError):
     """Training can't go on: the loss is not finite, or the device is out of memory."""
 
 
+class DeviceError(EvaError):
+    """A device was asked for that this machine, or PyTorch, does not have."""
+
+
 class SubmissionError(EvaError):
     """A submission can't be found, imported or built."""
 

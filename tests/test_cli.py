@@ -74,9 +74,9 @@ def test_without_data_the_fallback_can_not_be_overlooked(submission: str, no_net
     ("arguments", "code", "words"),
     [
         (["train", "net.py", "--data", "mnist"], 3, "could not be downloaded"),
-        (["train", "net.py", "--data", "cifar"], 3, "'cifar'"),
+        (["train", "net.py", "--data", "cifar"], 2, "'cifar'"),
         (["train", "none.py"], 2, "no file none.py"),
-        (["train", "net.py", "--device", "tpu"], 3, "'tpu'"),
+        (["train", "net.py", "--device", "tpu"], 2, "'tpu'"),
         (["train", "net.py", "--epochs", "0"], 2, "--epochs"),
         (["plot", "none.json", "--out", "x"], 2, "none.json can't be read"),
         (["data", "where"], 3, "eva data fetch"),
@@ -92,6 +92,13 @@ def test_bad_input_is_a_clear_error(
     assert result.exit_code == code, result.output
     assert words in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_run_that_diverges_exits_with_1(submission: str) -> None:
+    Path(submission).write_text(SUBMISSION.replace("lr=0.1", "lr=1e30"))
+    result = runner.invoke(app, ["train", submission, "--data", "mnist-mini"])
+    assert result.exit_code == 1
+    assert "NaN or infinite" in result.stderr
 
 
 def test_lr_find_prints_a_suggestion(submission: str) -> None:

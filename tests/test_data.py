@@ -20,7 +20,7 @@ from eva.data import (
     normalise,
     to_float,
 )
-from eva.errors import DataError
+from eva.errors import DataError, EvaError
 
 STEMS = list(mnist_files._SIZES)
 
@@ -133,7 +133,7 @@ def test_mnist_never_falls_back(no_network: Path) -> None:
 
 
 def test_an_unknown_name_is_an_error() -> None:
-    with pytest.raises(DataError, match="'cifar'"):
+    with pytest.raises(EvaError, match="'cifar'"):
         load_data("cifar")
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset, load_mini
-from eva.errors import RecordError, TrainingError
+from eva.errors import DeviceError, RecordError, TrainingError
 from eva.evaluation import evaluate
 from eva.lr_finder import lr_find
 from eva.optimization import initialise, update_average
@@ -281,10 +281,10 @@ def test_out_of_memory_names_a_smaller_batch(tiny: Dataset) -> None:
 
 
 def test_devices_that_are_not_there_are_clear_errors(tiny: Dataset) -> None:
-    with pytest.raises(TrainingError, match="'gpu'"):
+    with pytest.raises(DeviceError, match="'gpu'"):
         Trainer(make_model(), RECIPE, tiny, device="gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(TrainingError, match=r"'cuda'[\s\S]*--device auto or cpu"):
+        with pytest.raises(DeviceError, match=r"'cuda'[\s\S]*--device auto or cpu"):
             Trainer(make_model(), RECIPE, tiny, device="cuda")
 
 
