@@ -95,7 +95,7 @@ def test_bad_input_is_a_clear_error(
 
 
 def test_a_run_that_diverges_exits_with_1(submission: str) -> None:
-    Path(submission).write_text(SUBMISSION.replace("lr=0.1", "lr=1e30"))
+    Path(submission).write_text(SUBMISSION.replace("lr=0.1", "lr=1e38"))
     result = runner.invoke(app, ["train", submission, "--data", "mnist-mini"])
     assert result.exit_code == 1
     assert "NaN or infinite" in result.stderr
