@@ -1,0 +1,448 @@
+"""Is the answer a global average of a map? Decided by what the operations do to positions.
+
+Every value of the eval program is in one of five states, found by running its operation again on
+permuted, scaled and constant maps; the names of operations decide nothing but where a new grid of
+positions begins (after a strided convolution, say).
+
+- free: does not depend on the image.
+- map: has positions; permute those of the operands and its own are permuted alike.
+- pooled: sees the image through reductions alone. A reduction stores nothing and gives the same
+  for every permutation of the positions of one whole map larger than 1x1.
+- mixed: depends on positions in any other way.
+
+The answer must be pooled, and one of the last reductions before it must be a mean: linear, and
+the constant itself for a constant map. Weights are jittered first, so that zeros and equal values
+of an initialisation prove nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eva.grading.counting import overwritten
+from eva.grading.execution import observe, rerun
+from eva.grading.graph import Graph, Node, Program, Role, Stored
+
+IMAGES = 3
+_GRIDS = re.compile(r"conv|pool|pad|upsample|interpolate|pixel_|slice|narrow|flip|roll|im2col")
+_COMPOSITES = 300  # sub-graphs that are tried before a person must look
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is known of a value.
+
+    Attributes:
+        kind: "free", "map", "pooled" or "mixed".
+        axes: Of the positions of a map.
+        reductions: Names of the pooled values through which the image is seen.
+        source: Of a mixed value, the one map that all of it comes from, if there is one.
+        plain: Nothing stored was read on the way from ``source``.
+        collapsed: A stored weight has taken the positions together.
+        placed: Stored or constant numbers of their own for each position were read.
+    """
+
+    kind: str
+    axes: tuple[int, ...] = ()
+    reductions: frozenset[str] = frozenset()
+    source: str | None = None
+    plain: bool = False
+    collapsed: str | None = None
+    placed: bool = False
+
+
+FREE = State(kind="free")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooling:
+    """The decision.
+
+    Attributes:
+        holds: True, False, or None where a person must look.
+        reason: Why, as the end of a sentence "global average pooling: ...".
+        maps: Heights and widths of the maps that are averaged, ("5x5",).
+    """
+
+    holds: bool | None
+    reason: str
+    maps: tuple[str, ...] = ()
+
+
+def decide_pooling(graph: Graph, input_size: tuple[int, int, int]) -> Pooling:
+    """Decide on the eval program, which is the one that is measured.
+
+    Args:
+        graph: Of the model.
+        input_size: Channels, height and width of an image.
+    """
+    generator = torch.Generator().manual_seed(5)
+    tensors = {s.name: _jitter(s, generator) for s in graph.stored}
+    return _Decision(graph.eval, tensors, generator, input_size).decide()
+
+
+def _jitter(stored: Stored, generator: torch.Generator) -> Tensor:
+    """A parameter with noise of the size of a usual initialisation; anything else as it is."""
+    data = stored.data
+    if stored.role is not Role.PARAMETER or not data.is_floating_point():
+        return data
+    fan_in = max(1, math.prod(data.shape[1:])) if data.ndim > 1 else 100
+    return data + torch.randn(data.shape, generator=generator) * fan_in**-0.5
+
+
+@dataclass(kw_only=True)
+class _Reduction:
+    """A pooled value, the map it reduces and the nodes between them."""
+
+    name: str
+    source: str | None
+    placed: bool
+    nodes: list[Node] = field(default_factory=list)
+
+
+class _Decision:
+    def __init__(
+        self,
+        program: Program,
+        tensors: dict[str, Tensor],
+        generator: torch.Generator,
+        input_size: tuple[int, int, int],
+    ) -> None:
+        self.program = program
+        self.generator = generator
+        x = torch.randn(IMAGES, *input_size, generator=generator)
+        self.values = observe(program, tensors, x)
+        self.states: dict[str, State] = dict.fromkeys(tensors, FREE)
+        self.states[program.input] = State(kind="map", axes=(2, 3))
+        self.weights = set(tensors)  # values computed from stored tensors, these included
+        self.reductions: dict[str, _Reduction] = {}
+        self.composites = 0
+
+    def decide(self) -> Pooling:
+        live = _live(self.program)
+        for node in live:
+            if any(self.values[name] is not None for name in overwritten(node)):
+                return Pooling(
+                    holds=None,
+                    reason="forward writes into a part of a tensor in place, which can't be "
+                    "followed. Build the tensor with torch.cat or torch.stack.",
+                )
+        for node in live:
+            for index, name in enumerate(node.outputs):
+                if name:
+                    self._visit(node, index, name)
+        return self._verdict(self.states[self.program.output])
+
+    def _verdict(self, state: State) -> Pooling:
+        if state.kind == "free":
+            return Pooling(holds=False, reason="the scores don't depend on the image.")
+        if state.kind == "pooled":
+            return self._pooled_verdict(state)
+        means = [r for r in self.reductions.values() if self._is_mean(r)]
+        beside = " beside the pooled path" if means else ""
+        if state.collapsed is not None:
+            what = _describe(self.program, state.collapsed, self.values)
+            return Pooling(
+                holds=False,
+                reason=f"{what} takes positions together with weights{beside}.",
+            )
+        if not means:
+            return Pooling(holds=False, reason="no mean over all positions of a map is taken.")
+        return Pooling(
+            holds=None,
+            reason="a path to the scores goes round the mean, and it can't be decided what it "
+            "sees of the positions.",
+        )
+
+    def _pooled_verdict(self, state: State) -> Pooling:
+        last = [self.reductions[name] for name in sorted(state.reductions)]
+        means = [r for r in last if self._is_mean(r) and self._matters(r)]
+        if not means:
+            found = ", ".join(sorted({r.nodes[-1].op.split(".")[1] for r in last}))
+            return Pooling(
+                holds=False,
+                reason=f"the last reduction over all positions is {found}, and no mean: "
+                "a map of ones must give 1, and twice the map twice the value.",
+            )
+        if any(r.placed for r in last):
+            return Pooling(
+                holds=None,
+                reason="before the mean, positions meet numbers of their own, which may make a "
+                "weighted sum of it.",
+            )
+        maps = tuple(sorted({self._size(r) for r in means}))
+        return Pooling(holds=True, reason=f"a mean over {' and '.join(maps)}.", maps=maps)
+
+    def _size(self, reduction: _Reduction) -> str:
+        assert reduction.source is not None
+        shape = self.values[reduction.source].shape
+        return "x".join(str(shape[a]) for a in self.states[reduction.source].axes)
+
+    # -- one value ---------------------------------------------------------------------------
+
+    def _visit(self, node: Node, index: int, name: str) -> None:
+        reads = list(dict.fromkeys(node.reads()))
+        operands = {r: self.states[r] for r in reads if self.states[r].kind != "free"}
+        if any(r in self.weights for r in reads):
+            self.weights.add(name)
+        self.states[name] = self._state(node, index, name, operands)
+
+    def _state(self, node: Node, index: int, name: str, operands: dict[str, State]) -> State:
+        value = self.values[name]
+        if not operands or not isinstance(value, Tensor):
+            return FREE
+        kinds = {state.kind for state in operands.values()}
+        if kinds == {"pooled"}:
+            reductions = frozenset().union(*(s.reductions for s in operands.values()))
+            return State(kind="pooled", reductions=reductions)
+        stores = any(r in self.weights for r in node.reads() if r not in operands)
+        placed = any(s.placed for s in operands.values())
+        if "mixed" not in kinds:
+            maps = {r: s for r, s in operands.items() if s.kind == "map"}
+            found = self._of_maps(node, index, name, maps, stores, placed)
+        else:
+            found = None
+        return found or self._of_mixture(node, name, operands, stores, placed)
+
+    def _of_maps(
+        self, node: Node, index: int, name: str, maps: dict[str, State], stores: bool, placed: bool
+    ) -> State | None:
+        """State of an operation on maps that have the same number of positions."""
+        counts = {self._positions(r, s) for r, s in maps.items()}
+        if len(counts) > 1:
+            return None
+        count = counts.pop()
+        value = self.values[name]
+        if not self._reacts(node, index, value, maps):
+            return FREE  # reads the shape of the map alone, as zeros_like does
+        order = torch.randperm(count, generator=self.generator)
+        moved = {r: _permute(self.values[r], s.axes, order) for r, s in maps.items()}
+        again = self._run(node, moved)[index]
+        if _close(again, value):
+            if stores:
+                return None
+            only = next(iter(maps)) if len(maps) == 1 else None
+            return self._reduce(name, only, placed, [node])
+        for axes in _candidates(value, count):
+            if _close(again, _permute(value, axes, order)):
+                return State(kind="map", axes=axes, placed=placed)
+        for axes in _candidates(value, count):
+            if self._pointwise(node, index, value, axes, maps):
+                return State(kind="map", axes=axes, placed=True)
+        return self._new_grid(node, value, maps, placed)
+
+    def _new_grid(
+        self, node: Node, value: Tensor, maps: dict[str, State], placed: bool
+    ) -> State | None:
+        """A convolution, partial pooling, padding or crop starts another grid of positions."""
+        if not _GRIDS.search(node.op):
+            return None
+        axes = {s.axes for s in maps.values()}
+        ranks = {self.values[r].ndim for r in maps}
+        if len(axes) > 1 or ranks != {value.ndim}:
+            return None
+        (trailing,) = axes
+        if trailing != tuple(range(2, value.ndim)) or _count(value, trailing) < 2:
+            return None
+        return State(kind="map", axes=trailing, placed=placed)
+
+    def _of_mixture(
+        self, node: Node, name: str, operands: dict[str, State], stores: bool, placed: bool
+    ) -> State:
+        """State of everything else: look at all that lies between it and one map."""
+        value = self.values[name]
+        sources = {r if s.kind == "map" else s.source for r, s in operands.items()}
+        plain = not stores and all(s.plain or s.kind == "map" for s in operands.values())
+        collapsed = next((s.collapsed for s in operands.values() if s.collapsed), None)
+        if stores and math.prod(value.shape[2:]) == 1:
+            collapsed = collapsed or name
+        source = sources.pop() if len(sources) == 1 else None
+        mixed = State(kind="mixed", source=source, plain=plain, collapsed=collapsed, placed=placed)
+        if source is None or self.composites >= _COMPOSITES:
+            return mixed
+        self.composites += 1
+        return self._of_composite(source, name, value, mixed) or mixed
+
+    def _of_composite(self, source: str, name: str, value: Tensor, mixed: State) -> State | None:
+        """Test all nodes from a map to a value as if they were one operation."""
+        axes = self.states[source].axes
+        count = _count(self.values[source], axes)
+        nodes = self._between(source, name)
+        order = torch.randperm(count, generator=self.generator)
+        again = self._again(nodes, {source: _permute(self.values[source], axes, order)})[name]
+        if mixed.plain and _close(again, value):
+            return self._reduce(name, source, mixed.placed, nodes)
+        for candidate in _candidates(value, count):
+            if _close(again, _permute(value, candidate, order)):
+                return State(kind="map", axes=candidate, placed=mixed.placed)
+        return None
+
+    def _reduce(self, name: str, source: str | None, placed: bool, nodes: list[Node]) -> State:
+        self.reductions[name] = _Reduction(name=name, source=source, placed=placed, nodes=nodes)
+        return State(kind="pooled", reductions=frozenset({name}))
+
+    # -- experiments -------------------------------------------------------------------------
+
+    def _positions(self, name: str, state: State) -> int:
+        return _count(self.values[name], state.axes)
+
+    def _run(self, node: Node, given: dict[str, Tensor]) -> list[Any]:
+        values = self._again([node], given)
+        return [values.get(name) for name in node.outputs]
+
+    def _again(self, nodes: list[Node], given: dict[str, Tensor]) -> dict[str, Any]:
+        """Values after running some nodes again with some values replaced."""
+        values = {**self.values, **given}
+        rerun(nodes, values)
+        return values
+
+    def _between(self, source: str, name: str) -> list[Node]:
+        """Nodes on the paths from one value to another, in order."""
+        reached, forward = {source}, []
+        for node in self.program.nodes:
+            if reached.intersection(node.reads()):
+                reached.update(filter(None, node.outputs))
+                forward.append(node)
+        wanted, found = {name}, []
+        for node in reversed(forward):
+            if wanted.intersection(node.outputs):
+                wanted.update(node.reads())
+                found.append(node)
+        return found[::-1]
+
+    def _reacts(self, node: Node, index: int, value: Tensor, maps: dict[str, State]) -> bool:
+        """Whether other numbers in the maps give other numbers."""
+        other = {r: 3 * self._noise(self.values[r]) for r in maps}
+        return not _close(self._run(node, other)[index], value)
+
+    def _pointwise(
+        self, node: Node, index: int, value: Tensor, axes: tuple[int, ...], maps: dict[str, State]
+    ) -> bool:
+        """Whether each position of the value reads the same position of the maps alone."""
+        count = _count(value, axes)
+        chosen = torch.randperm(count, generator=self.generator)[: count // 2]
+        changed = {}
+        for name, state in maps.items():
+            flat, back = _flatten(self.values[name], state.axes)
+            flat = flat.clone()
+            flat[..., chosen] = self._noise(flat[..., chosen])
+            changed[name] = back(flat)
+        again = self._run(node, changed)[index]
+        before, after = _flatten(value, axes)[0], _flatten(again, axes)[0]
+        kept = torch.ones(count, dtype=torch.bool)
+        kept[chosen] = False
+        return _close(before[..., kept], after[..., kept])
+
+    def _noise(self, like: Tensor) -> Tensor:
+        if not like.is_floating_point():
+            return torch.randint(0, 2, like.shape, generator=self.generator).to(like.dtype)
+        return torch.randn(like.shape, generator=self.generator).to(like.dtype)
+
+    def _is_mean(self, reduction: _Reduction) -> bool:
+        """Whether the reduction, or a plain function of it alone, is a mean over the positions."""
+        if reduction.source is None:
+            return False
+        nodes, known = list(reduction.nodes), {reduction.name}
+        if self._averages(reduction.source, nodes, reduction.name):
+            return True
+        for node in self.program.nodes:
+            reads = set(node.reads())
+            tensors = {r for r in reads if self.states.get(r, FREE).kind != "free"}
+            stored = any(r in self.weights for r in reads - known)
+            if tensors and tensors <= known and not stored:
+                nodes.append(node)
+                known.update(filter(None, node.outputs))
+                if self._averages(reduction.source, nodes, node.outputs[0]):
+                    return True
+        return False
+
+    def _averages(self, source: str, nodes: list[Node], name: str) -> bool:
+        """Linear, and a map that is constant in each channel gives the constants."""
+        like, axes = self.values[source], self.states[source].axes
+        if not isinstance(self.values[name], Tensor) or not like.is_floating_point():
+            return False
+        one, other = self._noise(like), self._noise(like)
+        first = self._again(nodes, {source: one})[name]
+        second = self._again(nodes, {source: other})[name]
+        both = self._again(nodes, {source: 2 * one - 3 * other})[name]
+        if not _close(both, 2 * first - 3 * second):
+            return False
+        flat, back = _flatten(like, axes)
+        constants = self._noise(flat[..., :1])
+        result = self._again(nodes, {source: back(constants.expand_as(flat).clone())})[name]
+        rows = constants.flatten(1)
+        if result.shape[:1] != rows.shape[:1] or result.numel() != rows.numel():
+            return False
+        return _close(result.flatten(1).sort(1).values, rows.sort(1).values)
+
+    def _matters(self, reduction: _Reduction) -> bool:
+        """Whether the scores change when the pooled value does."""
+        value = self.values[reduction.name]
+        output = self.program.output
+        if reduction.name == output:
+            return True
+        given = {reduction.name: value + self._noise(value) * (1 + value.abs().max())}
+        nodes = self._between(reduction.name, output)
+        return not _close(self._again(nodes, given)[output], self.values[output])
+
+
+def _live(program: Program) -> list[Node]:
+    """Nodes that the output depends on, in order."""
+    wanted, found = {program.output}, []
+    for node in reversed(program.nodes):
+        if wanted & {*node.outputs, *overwritten(node)}:
+            wanted.update(node.reads())
+            found.append(node)
+    return found[::-1]
+
+
+def _describe(program: Program, name: str, values: dict[str, Any]) -> str:
+    node = next(node for node in program.nodes if name in node.outputs)
+    shapes = [tuple(values[r].shape) for r in node.reads() if isinstance(values[r], Tensor)]
+    read = " and ".join(str(list(shape[1:] if i == 0 else shape)) for i, shape in enumerate(shapes))
+    return f"{node.op.split('.')[1]} of {read}"
+
+
+def _count(value: Tensor, axes: tuple[int, ...]) -> int:
+    return math.prod(value.shape[a] for a in axes)
+
+
+def _candidates(value: object, count: int) -> list[tuple[int, ...]]:
+    """Neighbouring axes, one or two, that could be the positions."""
+    if not isinstance(value, Tensor) or count < 2:
+        return []
+    one = [(a,) for a in range(1, value.ndim)]
+    two = [(a, a + 1) for a in range(1, value.ndim - 1)]
+    return [axes for axes in (*two[::-1], *one) if _count(value, axes) == count]
+
+
+def _flatten(value: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Any]:
+    """Positions as the last axis, and the way back."""
+    rest = [a for a in range(value.ndim) if a not in axes]
+    order = [*rest, *axes]
+    shape = [value.shape[a] for a in order]
+    flat = value.permute(order).reshape([value.shape[a] for a in rest] + [-1])
+    inverse = [order.index(a) for a in range(value.ndim)]
+    return flat, lambda f: f.reshape(shape).permute(*inverse).contiguous()
+
+
+def _permute(value: Tensor, axes: tuple[int, ...], order: Tensor) -> Tensor:
+    flat, back = _flatten(value, axes)
+    permuted: Tensor = back(flat[..., order])
+    return permuted
+
+
+def _close(one: object, other: object) -> bool:
+    """Equal up to rounding, seen from the size of the larger numbers."""
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    scale = float(other.detach().abs().nan_to_num(0, 0, 0).max()) if other.numel() else 0.0
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-5 * scale + 1e-7, equal_nan=True)
