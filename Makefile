@@ -21,7 +21,7 @@ demo: $(READY)  ## Train experiment 5 and write its record and pictures to runs/
 	$(BIN)/eva train eva.experiments.exp5 --out runs/demo
 
 test: $(READY)  ## Run the test suite.
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)  ## Check style, types and the floors of the house.
 	$(BIN)/ruff check .
