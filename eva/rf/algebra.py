@@ -85,6 +85,8 @@ class Algebra:
     ) -> State:
         """A state of several groups; equal groups and dimensions that do not matter are dropped."""
         which = np.asarray(which, dtype=np.int64)
+        if not which.size:
+            return State(shape=shape, groups=(self.merge(groups),))
         kept: list[Fields] = []
         number: dict[Any, int] = {}
         index = np.zeros(len(groups), dtype=np.int64)
@@ -453,7 +455,11 @@ class Algebra:
         self, states: Sequence[State], shape: tuple[int, ...], status: Status, cause: str
     ) -> State:
         """Whatever axis the states see at all, every element may see the whole of it."""
-        axes = dict.fromkeys(a for s in states for g in s.groups for a, ts in g.items() if ts)
+        lines: dict[Axis, list[Line]] = {}
+        for s in states:
+            for g in s.groups:
+                for a, ts in g.items():
+                    lines.setdefault(a, []).extend(t.line for t in ts)
         fields = {
             a: (
                 Term(
@@ -461,12 +467,13 @@ class Algebra:
                     Line(
                         masks=scalar(full(a)),
                         window=None,
-                        status=status,
-                        causes=frozenset({cause}) if cause else frozenset(),
+                        status=worst((status, *(ln.status for ln in own))),
+                        causes=frozenset({cause}).union(*(ln.causes for ln in own)),
                     ),
                 ),
             )
-            for a in axes
+            for a, own in lines.items()
+            if own
         }
         return State(shape=shape, groups=(fields,))
 
@@ -570,10 +577,12 @@ class Algebra:
                 return Term(dims, term.line)
             at = term.dims.index(dim)
             if drop:
-                index = (*(slice(None),) * at, positions[0])
-                return Term(dims, self.remade(term.line, ("index", str(index)), lambda m: m[index]))
-            key = ("take", at, tuple(positions))
-            line = self.remade(term.line, key, lambda m: np.take(m, picks, axis=at))
+                first = positions[0]
+                key = ("drop", at, first)
+                return Term(dims, self.remade(term.line, key, lambda m: m.take(first, axis=at)))
+            line = self.remade(
+                term.line, ("take", at, tuple(positions)), lambda m: np.take(m, picks, axis=at)
+            )
             if term.line.window is not None and window is not None:
                 line = self.patterned(line, window.after(term.line.window))
             return Term(dims, line)
@@ -666,7 +675,7 @@ class Algebra:
             sizes = list(masks.shape)
             sizes[at] = before + count + after
             longer = np.zeros(sizes, dtype=object)
-            longer[(*(slice(None),) * at, slice(before, before + count))] = masks
+            longer[(slice(None),) * at + (slice(before, before + count),)] = masks
             return longer
 
         key = ("placed", dim in term.dims, at, before, count, after)

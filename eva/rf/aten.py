@@ -244,6 +244,33 @@ def embedding(op: Op) -> Geometry:
     return apply
 
 
+@rule("_fft_r2c", "_fft_c2c", "_fft_c2r")
+def fourier(op: Op) -> Geometry:
+    """Each frequency sees everything along the transformed dimensions."""
+    dims = dims_of(op)
+    return moved(
+        lambda algebra, state, op: algebra.broadcast(
+            algebra.reduce(state, dims, keep=1), op.outputs[0]
+        )
+    )
+
+
+@rule("view_as_real")
+def view_as_real(op: Op) -> Geometry:
+    """Real and imaginary part become a last dimension."""
+    return moved(
+        lambda algebra, state, op: algebra.broadcast(
+            algebra.reshape(state, (*state.shape, 1)), op.outputs[0]
+        )
+    )
+
+
+@rule("view_as_complex")
+def view_as_complex(op: Op) -> Geometry:
+    """A last dimension of two becomes one number."""
+    return Reduce(dims=(len(op.first.shape) - 1,))
+
+
 @rule("glu")
 def glu(op: Op) -> Geometry:
     """One half of a dimension gates the other."""

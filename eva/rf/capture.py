@@ -263,7 +263,9 @@ class Recorder(TorchDispatchMode):
             else:
                 geometry = Pointwise() if pointwise else Whole(status=Status.UNKNOWN)
             found = geometry(self.algebra, op)
-            states = [found] * len(op.outputs) if isinstance(found, State) else list(found)
+            states: list[State | None] = (
+                [found] * len(op.outputs) if isinstance(found, State) else list(found)
+            )
             for state, shape in zip(states, op.outputs, strict=True):
                 if state is not None and state.shape != shape:
                     raise ValueError(f"shape {state.shape} where {shape} came out")
@@ -328,6 +330,11 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
             handle.remove()
 
 
+def factories_on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Tensors that a forward pass makes itself belong there too, if that is ``meta``."""
+    return device if device.type == "meta" else contextlib.nullcontext()
+
+
 def is_scripted(module: nn.Module) -> bool:
     """Whether it is a TorchScript module, whose inside can't be changed."""
     return isinstance(module, torch.jit.ScriptModule)
@@ -353,13 +360,14 @@ def untouched(model: nn.Module) -> Iterator[None]:
         for m, attributes, parameters, buffers, children in saved:
             vars(m).clear()
             vars(m).update(attributes)
-            for table, before in (
+            tables: tuple[tuple[Any, Any], ...] = (
                 (m._parameters, parameters),
                 (m._buffers, buffers),
                 (m._modules, children),
-            ):
-                table.clear()  # type: ignore[attr-defined]
-                table.update(before)  # type: ignore[attr-defined]
+            )
+            for table, before in tables:
+                table.clear()
+                table.update(before)
         for m, mode in modes:
             if m.training != mode:
                 m.training = mode
@@ -399,7 +407,8 @@ def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
         if is_scripted(module):
             continue
         vars(module)["_compiled_call_impl"] = None
-        for table in (module._parameters, module._buffers, vars(module)):
+        tables: tuple[Any, ...] = (module._parameters, module._buffers, vars(module))
+        for table in tables:
             for key, tensor in table.items():
                 if isinstance(tensor, torch.Tensor):
                     table[key] = substitute(tensor)
@@ -407,9 +416,7 @@ def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
     def numbers(tensor: torch.Tensor) -> Any:
         real = originals.get(id(tensor), tensor)
         if real.device.type == "meta":
-            raise NeedsNumbers(
-                "the numbers in an index tensor decide what is seen, and they are computed on the way"
-            )
+            raise NeedsNumbers("the numbers in an index tensor decide what is seen")
         return real.tolist()
 
     return numbers

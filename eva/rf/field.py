@@ -12,7 +12,7 @@ import numpy as np
 from eva.errors import InputSizeError
 from eva.rf.algebra import Algebra
 from eva.rf.geometry import effective_padding
-from eva.rf.state import Axis, Line, State, Status, Term, full, worst
+from eva.rf.state import Axis, Fields, Line, State, Status, Term, full, worst
 
 Hull = tuple[int, int] | None  # first and last position seen, both included
 
@@ -156,7 +156,8 @@ class ReceptiveField:
 
         Args:
             unit: Index along each of :attr:`unit_dims`: (row, column) for a map; may be left out
-                where there is one unit only, or all units see the same.
+                where there is one unit only, or all units see the same. Given (row, column)
+                alone, channels that differ are united.
 
         Returns:
             A slice for each axis; an empty one, ``slice(0, 0)``, where the unit sees nothing.
@@ -168,6 +169,8 @@ class ReceptiveField:
         dims = self.unit_dims
         if not given and all(len(set(a.hulls)) == 1 for a in self.axes):
             given = (0,) * len(dims)
+        if len(given) == len(self.output_shape) - 2 < len(dims):
+            dims = tuple(range(2, len(self.output_shape)))
         counts = tuple(self.output_shape[d] for d in dims)
         if len(given) != len(dims) or any(
             not -n <= i < n for i, n in zip(given, counts, strict=True)
@@ -199,11 +202,15 @@ class ReceptiveField:
 
 
 def _slice(axis: AxisField, at: dict[int, int]) -> slice:
-    flat = 0
-    for d, n in zip(axis.dims, axis.shape, strict=True):
-        flat = flat * n + at[d]
-    hull = axis.hulls[flat]
-    return slice(0, 0) if hull is None else slice(hull[0], hull[1] + 1)
+    """Union over the units with these indices along some of the axis' dimensions."""
+    places = np.arange(len(axis.hulls)).reshape(axis.shape)
+    for position, d in reversed(list(enumerate(axis.dims))):
+        if d in at:
+            places = places.take([at[d]], axis=position)
+    hulls = [h for h in (axis.hulls[i] for i in places.flatten().tolist()) if h is not None]
+    if not hulls:
+        return slice(0, 0)
+    return slice(min(h[0] for h in hulls), max(h[1] for h in hulls) + 1)
 
 
 def receptive_field_of(
@@ -222,7 +229,11 @@ def receptive_field_of(
         names: Of the inputs.
         algebra: That the state was made with.
     """
-    fields = algebra.merge(state.groups) if state is not None else {}
+    fields: Fields = {}
+    if state is not None:
+        sequence = len(shape) == 3 and not algebra.varies(state, 2)  # (batch, steps, features)
+        state = algebra.absorbed(state, {*range(len(shape))} - (set() if sequence else {1}))
+        fields = algebra.merge(state.groups)
     numbers = []
     coupled = False
     for axis in axes:

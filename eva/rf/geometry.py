@@ -68,7 +68,7 @@ def union(sets: Iterable[Taps]) -> Taps:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """What unit ``u`` sees, for every ``u``: ``taps[u % period]`` moved by ``u // period * advance``.
+    """What unit ``u`` sees: ``taps[u % period]`` moved by ``u // period * advance``.
 
     Args:
         period: Output units after which the pattern repeats; at least 1.

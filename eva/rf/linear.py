@@ -182,25 +182,18 @@ def _interpolate(func: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     line = {"bilinear": "linear", "trilinear": "linear"}.get(mode, mode)
     for axis in range(rank):
         n = x.shape[2 + axis]
-        own = {
+        own: dict[str, Any] = {
             "size": None if size is None else _tuple(size, rank)[axis],
             "scale_factor": None if scale is None else _tuple(scale, rank)[axis],
         }
-        eye = torch.eye(n, dtype=torch.float64)
-        if line == "bicubic" or rest.get("antialias"):
-            flat = {k: None if v is None else (1, v) for k, v in own.items()}
-            if flat["scale_factor"] is not None:
-                flat["scale_factor"] = (1.0, own["scale_factor"])
-            with torch._C.DisableTorchFunction():
-                weights = F.interpolate(
-                    eye[:, None, None, :],
-                    **flat,
-                    mode=mode,
-                    **rest,  # type: ignore[arg-type]
-                )[:, 0, 0]
-        else:
-            with torch._C.DisableTorchFunction():
-                weights = F.interpolate(eye[:, None], **own, mode=line, **rest)[:, 0]  # type: ignore[arg-type]
+        eye = torch.eye(n, dtype=torch.float64)[:, None]
+        flat = line == "bicubic" or bool(rest.get("antialias"))
+        if flat:  # exists for maps only: maps of one row
+            eye = eye[:, None]
+            own = {k: None if v is None else (1, v) for k, v in own.items()}
+        with torch._C.DisableTorchFunction():
+            weights = F.interpolate(eye, **own, mode=mode if flat else line, **rest)
+        weights = weights.reshape(n, -1)
         weights = torch.where(weights.abs() > 1e-9, weights.abs(), 0.0)
         x = torch.movedim(torch.movedim(x, 2 + axis, -1) @ weights, -1, 2 + axis)
     return x

@@ -175,7 +175,9 @@ def effective_receptive_field(
                     f"The output has {counts or 'one'} units, unit {at} is none of them.",
                     "Give one index for each dimension after batch and channels.",
                 )
-            chosen = output[(slice(None), slice(None), *at)]
+            chosen = output
+            for i in at:
+                chosen = chosen.select(2, i)
             (gradient,) = torch.autograd.grad(chosen.sum(), pixels)
     finally:
         for module, mode in modes:

@@ -179,7 +179,10 @@ def sliding_rule(
 
     Args:
         op: The operation; its output shape says how many units there are.
-        kernel: Width, one number or one an axis; so too ``stride``, ``padding``, ``dilation``.
+        kernel: Width, one number or one an axis, as are the next three.
+        stride: Step from unit to unit.
+        padding: Units before the first.
+        dilation: Step within the window.
         channels: 0 for pooling, the number of groups for a convolution.
     """
     rank = len(op.outputs[0])

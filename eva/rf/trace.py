@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from eva.errors import ForwardError, InputSizeError
 from eva.rf.algebra import Algebra
@@ -16,6 +17,7 @@ from eva.rf.capture import (
     Frame,
     Recorder,
     Shape,
+    factories_on,
     is_scripted,
     named_tensors,
     source_states,
@@ -258,15 +260,15 @@ def checked_model(model: Any) -> nn.Module:
             f"Expected a torch.nn.Module, got {type(model).__name__}.",
             "Pass the model itself, not its output or its state dict.",
         )
-    inner = getattr(model, "_orig_mod", model)
-    model = inner if isinstance(inner, nn.Module) else model
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    inner = getattr(model, "_orig_mod", None)
+    found: nn.Module = inner if isinstance(inner, nn.Module) else model
+    for name, tensor in [*found.named_parameters(), *found.named_buffers()]:
+        if is_lazy(tensor):
             raise ForwardError(
                 f"The lazy layer of {name!r} has no shape yet.",
                 "Run the model once on a real batch; that decides the shapes of lazy layers.",
             )
-    return model
+    return found
 
 
 def example(
@@ -377,7 +379,7 @@ def _attempt(
         axes = source_states([t for _, t in named], algebra)
         recorder = Recorder(algebra, numbers)
         try:
-            with watched(model, recorder), recorder:
+            with factories_on(device), watched(model, recorder), recorder:
                 output = model(*args, **kwargs)
         except Exception as e:
             error = e

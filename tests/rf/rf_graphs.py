@@ -2,7 +2,7 @@
 
 Run as a script, it does the large comparison once and writes its record:
 
-    python tests/rf/graphs.py 10000 docs/records/rf_property_10000.json
+    python tests/rf/rf_graphs.py 10000 docs/records/rf_property_10000.json
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 
 from eva import rf
@@ -79,6 +79,7 @@ class Sketch:
 
     rank: int
     sizes: list[int]
+    local: bool = False  # only pieces that work alike at any input size and far from borders
     layers: list[nn.Module] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
 
@@ -212,7 +213,13 @@ def point(s: Sketch, pick: Choose) -> nn.Module:
     return Apply("write", write)
 
 
+def window(s: Sketch, pick: Choose) -> nn.Module:
+    make = pick((nn.MaxPool1d, nn.AvgPool1d))
+    return make(pick((2, 3)), stride=pick((1, 2)), ceil_mode=pick((False, True)))
+
+
 PIECES = {
+    "window": window,
     "conv": conv,
     "transposed": transposed,
     "pool": pool,
@@ -221,16 +228,18 @@ PIECES = {
     "point": point,
 }
 WEIGHTED = ("conv", "conv", "conv", "pool", "pool", "transposed", "resize", "move", "point")
+LOCAL = ("conv", "conv", "transposed", "window")
 
 
 def draw_layers(s: Sketch, pick: Choose, count: int, depth: int) -> None:
     """Append up to ``count`` pieces; branches hold shorter sequences."""
     for _ in range(count):
-        kind = pick((*WEIGHTED, "branch", "branch") if depth else WEIGHTED)
+        kinds = LOCAL if s.local else WEIGHTED
+        kind = pick((*kinds, "branch", "branch") if depth else kinds)
         if kind != "branch":
             s.add(kind, PIECES[kind](s, pick))
             continue
-        inner = [Sketch(rank=s.rank, sizes=list(s.sizes)) for _ in range(2)]
+        inner = [Sketch(rank=s.rank, sizes=list(s.sizes), local=s.local) for _ in range(2)]
         for i, part in enumerate(inner):
             draw_layers(part, pick, pick((1, 2) if i else (0, 1, 2)), depth - 1)
         join = pick(("add", "cat", "seam", "mul", "max"))
@@ -307,7 +316,7 @@ def main(count: int, target: Path) -> None:
             sys.stderr.write(f"seed {seed} {size}\n{model}\n{result.differences[:2]}\n")
     record = {
         "what": "analytic receptive fields against the gradient oracle, every unit of the output",
-        "command": f"python tests/rf/graphs.py {count} docs/records/{target.name}",
+        "command": f"python tests/rf/rf_graphs.py {count} docs/records/{target.name}",
         "graphs": count,
         "seeds": [0, count - 1],
         "units_compared": units,
