@@ -50,18 +50,40 @@ class Submission:
         Raises:
             SubmissionError: It is missing, needs arguments, raises, or returns no module.
         """
-        build_model = getattr(self.module, "build_model", None)
-        if not callable(build_model):
-            raise SubmissionError(f"{self.name} has no function build_model.", EXAMPLE)
-        with seeded(torch.device("cpu"), seed):
-            try:
-                model = build_model()
-            except Exception as error:
-                raise SubmissionError(
-                    f"{self.name}: build_model() raised {type(error).__name__}: {error}",
-                    _frames(error, self.module),
-                ) from error
-        return _require_module(model, f"{self.name}: build_model()")
+        return build_model(self.module, self.name, seed)
+
+
+def build_model(module: ModuleType, name: str, seed: int = 0) -> nn.Module:
+    """Call a submission's ``build_model()`` with PyTorch's generators seeded.
+
+    Raises:
+        SubmissionError: It is missing, needs arguments, raises, or returns no module.
+    """
+    builder = getattr(module, "build_model", None)
+    if not callable(builder):
+        raise SubmissionError(f"{name} has no function build_model.", EXAMPLE)
+    with seeded(torch.device("cpu"), seed):
+        try:
+            model = builder()
+        except (Exception, SystemExit) as error:
+            raise SubmissionError(
+                f"{name}: build_model() raised {type(error).__name__}: {error}",
+                _frames(error, module),
+            ) from error
+    return _require_module(model, f"{name}: build_model()")
+
+
+def find_recipe(module: ModuleType, name: str) -> Recipe:
+    """Return the ``RECIPE`` of a submission.
+
+    Raises:
+        SubmissionError: It is missing or no Recipe.
+    """
+    recipe = getattr(module, "RECIPE", None)
+    if not isinstance(recipe, Recipe):
+        found = "none" if recipe is None else f"a {type(recipe).__name__}"
+        raise SubmissionError(f"{name} needs a RECIPE of type eva.Recipe, found {found}.", EXAMPLE)
+    return recipe
 
 
 def load_submission(target: str | Path) -> Submission:
@@ -71,13 +93,7 @@ def load_submission(target: str | Path) -> Submission:
         SubmissionError: It can't be found or imported, or its RECIPE is missing or no Recipe.
     """
     module = import_target(target)
-    recipe = getattr(module, "RECIPE", None)
-    if not isinstance(recipe, Recipe):
-        found = "none" if recipe is None else f"a {type(recipe).__name__}"
-        raise SubmissionError(
-            f"{target} needs a RECIPE of type eva.Recipe, found {found}.", EXAMPLE
-        )
-    return Submission(name=str(target), module=module, recipe=recipe)
+    return Submission(name=str(target), module=module, recipe=find_recipe(module, str(target)))
 
 
 def load_model(target: str) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eva.grading.graph import Device, Graph, Node, Program, Ref, Role, resolve
+from eva.grading.graph import Device, Graph, Node, Program, Ref, Role, Stored, resolve
 
 
 class GraphModule(nn.Module):
@@ -69,6 +70,23 @@ def rerun(nodes: Iterable[Node], values: dict[str, Any]) -> None:
         warnings.simplefilter("ignore")
         for node in nodes:
             _execute(node, resolve(node.op), values, device)
+
+
+def jittered(graph: Graph, generator: torch.Generator) -> dict[str, Tensor]:
+    """Stored tensors by name, parameters with noise of the size of a usual initialisation.
+
+    So zeros and equal values of an initialisation prove nothing about what a model can learn.
+    """
+    return {s.name: _jitter(s, generator) for s in graph.stored}
+
+
+def _jitter(stored: Stored, generator: torch.Generator) -> Tensor:
+    data = stored.data
+    if stored.role is not Role.PARAMETER or not data.is_floating_point():
+        return data
+    fan_in = max(1, math.prod(data.shape[1:])) if data.ndim > 1 else 100
+    noise: Tensor = torch.randn(data.shape, generator=generator) * fan_in**-0.5
+    return data + noise
 
 
 Step = tuple[Node, Callable[..., Any], tuple[str, ...]]

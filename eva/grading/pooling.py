@@ -25,9 +25,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eva.grading.counting import overwritten
-from eva.grading.execution import observe, rerun
-from eva.grading.graph import Graph, Node, Program, Role, Stored
+from eva.grading.counting import layer_of, overwritten
+from eva.grading.execution import jittered, observe, rerun
+from eva.grading.graph import Graph, Node, Program
 
 IMAGES = 3
 _GRIDS = re.compile(r"conv|pool|pad|upsample|interpolate|pixel_|slice|narrow|flip|roll|im2col")
@@ -83,17 +83,7 @@ def decide_pooling(graph: Graph, input_size: tuple[int, int, int]) -> Pooling:
         input_size: Channels, height and width of an image.
     """
     generator = torch.Generator().manual_seed(5)
-    tensors = {s.name: _jitter(s, generator) for s in graph.stored}
-    return _Decision(graph.eval, tensors, generator, input_size).decide()
-
-
-def _jitter(stored: Stored, generator: torch.Generator) -> Tensor:
-    """A parameter with noise of the size of a usual initialisation; anything else as it is."""
-    data = stored.data
-    if stored.role is not Role.PARAMETER or not data.is_floating_point():
-        return data
-    fan_in = max(1, math.prod(data.shape[1:])) if data.ndim > 1 else 100
-    return data + torch.randn(data.shape, generator=generator) * fan_in**-0.5
+    return _Decision(graph, generator, input_size).decide()
 
 
 @dataclass(kw_only=True)
@@ -108,14 +98,12 @@ class _Reduction:
 
 class _Decision:
     def __init__(
-        self,
-        program: Program,
-        tensors: dict[str, Tensor],
-        generator: torch.Generator,
-        input_size: tuple[int, int, int],
+        self, graph: Graph, generator: torch.Generator, input_size: tuple[int, int, int]
     ) -> None:
-        self.program = program
+        self.program = program = graph.eval
+        self.layers = {s.name: layer_of(s) for s in graph.stored}
         self.generator = generator
+        tensors = jittered(graph, generator)
         x = torch.randn(IMAGES, *input_size, generator=generator)
         self.values = observe(program, tensors, x)
         self.states: dict[str, State] = dict.fromkeys(tensors, FREE)
@@ -147,10 +135,9 @@ class _Decision:
         means = [r for r in self.reductions.values() if self._is_mean(r)]
         beside = " beside the pooled path" if means else ""
         if state.collapsed is not None:
-            what = _describe(self.program, state.collapsed, self.values)
+            what = self._describe(state.collapsed)
             return Pooling(
-                holds=False,
-                reason=f"{what} takes positions together with weights{beside}.",
+                holds=False, reason=f"{what} gives each position weights of its own{beside}."
             )
         if not means:
             return Pooling(holds=False, reason="no mean over all positions of a map is taken.")
@@ -183,6 +170,13 @@ class _Decision:
         assert reduction.source is not None
         shape = self.values[reduction.source].shape
         return "x".join(str(shape[a]) for a in self.states[reduction.source].axes)
+
+    def _describe(self, name: str) -> str:
+        """Name of the layer whose weights a value was computed with, and its operation."""
+        node = next(node for node in self.program.nodes if name in node.outputs)
+        op = node.op.split(".")[1]
+        layer = next((self.layers[r] for r in node.reads() if r in self.layers), None)
+        return f"{layer} ({op})" if layer else op
 
     # -- one value ---------------------------------------------------------------------------
 
@@ -400,13 +394,6 @@ def _live(program: Program) -> list[Node]:
             wanted.update(node.reads())
             found.append(node)
     return found[::-1]
-
-
-def _describe(program: Program, name: str, values: dict[str, Any]) -> str:
-    node = next(node for node in program.nodes if name in node.outputs)
-    shapes = [tuple(values[r].shape) for r in node.reads() if isinstance(values[r], Tensor)]
-    read = " and ".join(str(list(shape[1:] if i == 0 else shape)) for i, shape in enumerate(shapes))
-    return f"{node.op.split('.')[1]} of {read}"
 
 
 def _count(value: Tensor, axes: tuple[int, ...]) -> int:
