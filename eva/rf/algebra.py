@@ -107,6 +107,13 @@ class Algebra:
         """Union of the fields of several groups or branches of one shape."""
         if all(f is fields[0] for f in fields):
             return fields[0]
+        memo = ("merge", *map(id, fields))
+        if memo not in self._memo:
+            self._memo[memo] = (self._merge(fields), fields)
+        merged: Fields = self._memo[memo][0]
+        return merged
+
+    def _merge(self, fields: Sequence[Fields]) -> Fields:
         axes = dict.fromkeys(itertools.chain.from_iterable(fields))
         out: dict[Axis, tuple[Term, ...]] = {}
         for axis in axes:
@@ -589,6 +596,12 @@ class Algebra:
 
         return self.mapped(state, shape, move)
 
+    def known(self, key: Any, line: Line, make: Callable[[], Any]) -> Any:
+        """What ``make`` returns, made once for a key that names the line by its id."""
+        if key not in self._memo:
+            self._memo[key] = (make(), line)
+        return self._memo[key][0]
+
     def patterned(self, line: Line, window: Window | None) -> Line:
         """The line with a window."""
         key = ("patterned", id(line), window)
@@ -640,6 +653,10 @@ class Algebra:
         loose = any(s.which is not None for s in states)
         out: dict[Axis, tuple[Term, ...]] = {}
         for axis in dict.fromkeys(a for f in fields for a in f):
+            shared = self._shared([f for f in fields if f], axis, dim)
+            if shared is not None and (all(fields) or any(self._follows(f, dim) for f in fields)):
+                out[axis] = shared
+                continue
             joined: list[Term] = []
             longest: dict[tuple[int, ...], tuple[int, Window | None]] = {}
             before = 0
@@ -663,6 +680,19 @@ class Algebra:
             )
         state = State(shape=shape, groups=(out,))
         return self.bounded(state, "concatenation of mixed channels") if loose else state
+
+    def _shared(self, fields: Sequence[Fields], axis: Axis, dim: int) -> tuple[Term, ...] | None:
+        """The terms of an axis if all parts have the same ones, none of them along ``dim``."""
+        first = fields[0].get(axis, ())
+        same = all(
+            len(f.get(axis, ())) == len(first)
+            and all(
+                a.dims == b.dims and a.line is b.line
+                for a, b in zip(f.get(axis, ()), first, strict=True)
+            )
+            for f in fields
+        )
+        return first if same and not any(dim in t.dims for t in first) else None
 
     def _placed(self, term: Term, dim: int, before: int, count: int, after: int) -> Term:
         """The term over a longer dimension, seeing nothing outside its own units."""

@@ -23,6 +23,7 @@ from eva.rf.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
 FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
+BATCH_NORM = torch.ops.aten.native_batch_norm.default
 HIDING = -1e4  # numbers below it are meant to hide something from a softmax
 
 
@@ -126,7 +127,11 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, then say what its results see."""
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
+        if func is BATCH_NORM and not args[5] and args[0].device.type == "meta":
+            # PyTorch decomposes it in Python, a millisecond a call; the result is of x's shape
+            result = (torch.empty_like(args[0]), *(args[0].new_empty(0) for _ in "mv"))
+        else:
+            result = func(*args, **kwargs)
         results = _tensors_of(result)
         if not results:
             return result
@@ -282,6 +287,23 @@ class Recorder(TorchDispatchMode):
             return lost(self.algebra, op)
         return states
 
+    def begin(self, name: str, module: nn.Module, inputs: Any) -> None:
+        """A module call starts."""
+        self.frames.append(
+            Frame(
+                name=name,
+                module=module,
+                depth=len(self.stack),
+                parent=self.stack[-1] if self.stack else None,
+                inputs=self.seen(inputs),
+            )
+        )
+        self.stack.append(len(self.frames) - 1)
+
+    def end(self, output: Any) -> None:
+        """The innermost module call ends."""
+        self.frames[self.stack.pop()].outputs = self.seen(output)
+
     def seen(self, value: Any) -> tuple[tuple[Shape, State | None], ...]:
         """Shape and state of every tensor in a structure."""
         return tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
@@ -301,25 +323,15 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
     names = {id(m): n for n, m in model.named_modules()}
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-        recorder.frames.append(
-            Frame(
-                name=names.get(id(module), ""),
-                module=module,
-                depth=len(recorder.stack),
-                parent=recorder.stack[-1] if recorder.stack else None,
-                inputs=recorder.seen((args, list(kwargs.values()))),
-            )
-        )
-        recorder.stack.append(len(recorder.frames) - 1)
+        recorder.begin(names.get(id(module), ""), module, (args, list(kwargs.values())))
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
-        frame = recorder.frames[recorder.stack.pop()]
-        frame.outputs = recorder.seen(output)
+        recorder.end(output)
 
     handles = []
     try:
-        for module in [model] if is_scripted(model) else model.modules():
-            if module is model or not is_scripted(module):
+        for module in model.modules():
+            if not is_scripted(module):
                 handles.append(
                     module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
                 )

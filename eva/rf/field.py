@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -245,7 +246,8 @@ def receptive_field_of(
             dims, line = terms[0]
         else:
             dims, line = _united(terms, shape)
-        numbers.append(_axis_field(axis, dims, line, names[axis.input]))
+        make = functools.partial(_axis_field, axis, dims, line, names[axis.input])
+        numbers.append(algebra.known(("numbers", axis, dims, id(line)), line, make))
     return ReceptiveField(axes=tuple(numbers), output_shape=shape, batch_coupled=coupled)
 
 

@@ -380,7 +380,11 @@ def _attempt(
         recorder = Recorder(algebra, numbers)
         try:
             with factories_on(device), watched(model, recorder), recorder:
+                if is_scripted(model):  # takes no hooks
+                    recorder.begin("", model, (args, list(kwargs.values())))
                 output = model(*args, **kwargs)
+                if is_scripted(model):
+                    recorder.end(output)
         except Exception as e:
             error = e
         if recorder.broken is not None:
