@@ -56,12 +56,14 @@ def count_stored(graph: Graph, input_size: tuple[int, int, int]) -> Count:
             layer = layer_of(stored)
             layers[layer] = layers.get(layer, 0) + words(stored.data)
     tensors = {s.name: s.data for s in graph.stored}
-    x = torch.randn(2, *input_size, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2, *input_size, generator=generator)
+    other = 2 * torch.randn(2, *input_size, generator=generator)
     computed: list[Tensor] = []  # in either program, each once
     unfolded: list[int] = []  # numbers in the weights of each program
     for program in programs:
         values = observe(program, tensors, x)
-        origins = _origins(program, values, set(tensors))
+        origins = _origins(program, values, observe(program, tensors, other), set(tensors))
         weights: list[Tensor] = []
         for name in _frontier(program, origins):
             value = values[name]
@@ -81,7 +83,7 @@ def count_stored(graph: Graph, input_size: tuple[int, int, int]) -> Count:
         layers=tuple(sorted(layers.items(), key=lambda item: -item[1])),
         unfolded=max(unfolded) + made,
         work=_work(graph, x),
-        random=_random_operation(graph.eval),
+        random=random_operation(graph.eval),
     )
 
 
@@ -140,10 +142,14 @@ def arguments(node: Node) -> dict[str, Any]:
     return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
 
 
-def _origins(program: Program, values: dict[str, Any], stored: set[str]) -> dict[str, set[str]]:
+def _origins(
+    program: Program, values: dict[str, Any], others: dict[str, Any], stored: set[str]
+) -> dict[str, set[str]]:
     """What every value depends on: "image", "stored", "random"; an empty set means nothing.
 
     A value that is overwritten, itself or through a view of it, depends on what was written too.
+    One that is the same in ``values`` and ``others``, which saw other images, does not depend on
+    the image, whatever its formula says.
     """
     shared = memory_groups(values)
     origins: dict[str, set[str]] = {name: {"stored"} for name in stored}
@@ -156,11 +162,18 @@ def _origins(program: Program, values: dict[str, Any], stored: set[str]) -> dict
         if draws(node):
             found.add("random")
         for name in filter(None, node.outputs):
-            origins[name] = found
+            moves = "image" not in found or _differ(values[name], others[name])
+            origins[name] = found if moves else found - {"image"}
         for written in overwritten(node):
             for name in shared[written] & origins.keys():
                 origins[name] = origins[name] | found
     return origins
+
+
+def _differ(one: object, other: object) -> bool:
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
+        return True
+    return not torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
 def memory_groups(values: dict[str, Any]) -> dict[str, set[str]]:
@@ -215,16 +228,9 @@ def draws(node: Node) -> bool:
     return not idle and given.get("p") != 0 and given.get("dropout_p", 1) != 0
 
 
-def _random_operation(program: Program) -> str | None:
-    """The first operation on the way to the output that draws random numbers."""
-    wanted = {program.output}
-    found = None
-    for node in reversed(program.nodes):
-        if wanted & {*node.outputs, *overwritten(node)}:
-            wanted.update(node.reads())
-            if draws(node):
-                found = node.op.split(".")[1]
-    return found
+def random_operation(program: Program) -> str | None:
+    """Name of the first operation that draws random numbers, if there is one."""
+    return next((node.op.split(".")[1] for node in program.nodes if draws(node)), None)
 
 
 def _literals(program: Program) -> int:

@@ -25,13 +25,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eva.grading.counting import layer_of, overwritten
+from eva.grading.counting import layer_of, memory_groups, overwritten
 from eva.grading.execution import jittered, observe, rerun
 from eva.grading.graph import Graph, Node, Program
 
 IMAGES = 3
 _GRIDS = re.compile(r"conv|pool|pad|upsample|interpolate|pixel_|slice|narrow|flip|roll|im2col")
+_CROPS = re.compile(r"slice|narrow|pad")
 _COMPOSITES = 300  # sub-graphs that are tried before a person must look
+_SOURCES = 3  # maps that are tried as the beginning of a sub-graph, the nearest first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +44,13 @@ class State:
         kind: "free", "map", "pooled" or "mixed".
         axes: Of the positions of a map.
         reductions: Names of the pooled values through which the image is seen.
-        source: Of a mixed value, the one map that all of it comes from, if there is one.
-        plain: Nothing stored was read on the way from ``source``.
         collapsed: A stored weight has taken the positions together.
-        placed: Stored or constant numbers of their own for each position were read.
+        placed: Positions met numbers of their own, or some were cut off.
     """
 
     kind: str
     axes: tuple[int, ...] = ()
     reductions: frozenset[str] = frozenset()
-    source: str | None = None
-    plain: bool = False
     collapsed: str | None = None
     placed: bool = False
 
@@ -110,12 +108,15 @@ class _Decision:
         self.states[program.input] = State(kind="map", axes=(2, 3))
         self.weights = set(tensors)  # values computed from stored tensors, these included
         self.reductions: dict[str, _Reduction] = {}
+        self.gates: dict[str, tuple[str, ...]] = {program.input: (program.input,)}
         self.composites = 0
 
     def decide(self) -> Pooling:
         live = _live(self.program)
-        for node in live:
-            if any(self.values[name] is not None for name in overwritten(node)):
+        used = {name for node in live for name in (*node.reads(), *node.outputs)}
+        memory = memory_groups(self.values)
+        for node in self.program.nodes:
+            if any(memory[name] & used for name in overwritten(node)):
                 return Pooling(
                     holds=None,
                     reason="forward writes into a part of a tensor in place, which can't be "
@@ -151,17 +152,18 @@ class _Decision:
         last = [self.reductions[name] for name in sorted(state.reductions)]
         means = [r for r in last if self._is_mean(r) and self._matters(r)]
         if not means:
-            found = ", ".join(sorted({r.nodes[-1].op.split(".")[1] for r in last}))
+            matter = [r for r in last if self._matters(r)] or last
+            found = " and ".join(sorted({r.nodes[-1].op.split(".")[1] for r in matter}))
             return Pooling(
                 holds=False,
-                reason=f"the last reduction over all positions is {found}, and no mean: "
-                "a map of ones must give 1, and twice the map twice the value.",
+                reason=f"what reaches the scores is {found}, and no mean over all positions: of a "
+                "map of ones a mean makes 1, of twice the map twice the value.",
             )
         if any(r.placed for r in last):
             return Pooling(
                 holds=None,
-                reason="before the mean, positions meet numbers of their own, which may make a "
-                "weighted sum of it.",
+                reason="before the mean, positions are cut off or meet numbers of their own, which "
+                "may make a weighted sum of it.",
             )
         maps = tuple(sorted({self._size(r) for r in means}))
         return Pooling(holds=True, reason=f"a mean over {' and '.join(maps)}.", maps=maps)
@@ -176,7 +178,7 @@ class _Decision:
         node = next(node for node in self.program.nodes if name in node.outputs)
         op = node.op.split(".")[1]
         layer = next((self.layers[r] for r in node.reads() if r in self.layers), None)
-        return f"{layer} ({op})" if layer else op
+        return f"layer {layer} ({op})" if layer else op
 
     # -- one value ---------------------------------------------------------------------------
 
@@ -185,6 +187,7 @@ class _Decision:
         operands = {r: self.states[r] for r in reads if self.states[r].kind != "free"}
         if any(r in self.weights for r in reads):
             self.weights.add(name)
+        self.gates[name] = (*self._common_gates(list(operands)), name)
         self.states[name] = self._state(node, index, name, operands)
 
     def _state(self, node: Node, index: int, name: str, operands: dict[str, State]) -> State:
@@ -202,7 +205,7 @@ class _Decision:
             found = self._of_maps(node, index, name, maps, stores, placed)
         else:
             found = None
-        return found or self._of_mixture(node, name, operands, stores, placed)
+        return found or self._of_mixture(name, operands, stores, placed)
 
     def _of_maps(
         self, node: Node, index: int, name: str, maps: dict[str, State], stores: bool, placed: bool
@@ -215,16 +218,17 @@ class _Decision:
         value = self.values[name]
         if not self._reacts(node, index, value, maps):
             return FREE  # reads the shape of the map alone, as zeros_like does
-        order = torch.randperm(count, generator=self.generator)
-        moved = {r: _permute(self.values[r], s.axes, order) for r, s in maps.items()}
-        again = self._run(node, moved)[index]
-        if _close(again, value):
+        again = []
+        for order in self._orders(count):
+            moved = {r: _permute(self.values[r], s.axes, order) for r, s in maps.items()}
+            again.append((order, self._run(node, moved)[index]))
+        if all(_close(result, value) for _, result in again):
             if stores:
                 return None
             only = next(iter(maps)) if len(maps) == 1 else None
             return self._reduce(name, only, placed, [node])
         for axes in _candidates(value, count):
-            if _close(again, _permute(value, axes, order)):
+            if all(_close(result, _permute(value, axes, order)) for order, result in again):
                 return State(kind="map", axes=axes, placed=placed)
         for axes in _candidates(value, count):
             if self._pointwise(node, index, value, axes, maps):
@@ -244,38 +248,60 @@ class _Decision:
         (trailing,) = axes
         if trailing != tuple(range(2, value.ndim)) or _count(value, trailing) < 2:
             return None
-        return State(kind="map", axes=trailing, placed=placed)
+        smaller = any(_count(value, trailing) < self._positions(r, s) for r, s in maps.items())
+        cut = bool(_CROPS.search(node.op)) and smaller
+        return State(kind="map", axes=trailing, placed=placed or cut)
+
+    def _common_gates(self, operands: list[str]) -> tuple[str, ...]:
+        """Values that lie on every path from the image to all of some values, in order."""
+        if not operands:
+            return ()
+        shared = set(self.gates[operands[0]]).intersection(*(self.gates[o] for o in operands[1:]))
+        return tuple(name for name in self.gates[operands[0]] if name in shared)
 
     def _of_mixture(
-        self, node: Node, name: str, operands: dict[str, State], stores: bool, placed: bool
+        self, name: str, operands: dict[str, State], stores: bool, placed: bool
     ) -> State:
         """State of everything else: look at all that lies between it and one map."""
         value = self.values[name]
-        sources = {r if s.kind == "map" else s.source for r, s in operands.items()}
-        plain = not stores and all(s.plain or s.kind == "map" for s in operands.values())
         collapsed = next((s.collapsed for s in operands.values() if s.collapsed), None)
         if stores and math.prod(value.shape[2:]) == 1:
             collapsed = collapsed or name
-        source = sources.pop() if len(sources) == 1 else None
-        mixed = State(kind="mixed", source=source, plain=plain, collapsed=collapsed, placed=placed)
-        if source is None or self.composites >= _COMPOSITES:
-            return mixed
-        self.composites += 1
-        return self._of_composite(source, name, value, mixed) or mixed
+        maps = [g for g in self._common_gates(list(operands)) if self.states[g].kind == "map"]
+        for source in maps[: -_SOURCES - 1 : -1]:
+            if self.composites < _COMPOSITES:
+                self.composites += 1
+                state = self._of_composite(source, name, value, placed)
+                if state is not None:
+                    return state
+        return State(kind="mixed", collapsed=collapsed, placed=placed)
 
-    def _of_composite(self, source: str, name: str, value: Tensor, mixed: State) -> State | None:
+    def _of_composite(self, source: str, name: str, value: Tensor, placed: bool) -> State | None:
         """Test all nodes from a map to a value as if they were one operation."""
         axes = self.states[source].axes
-        count = _count(self.values[source], axes)
         nodes = self._between(source, name)
-        order = torch.randperm(count, generator=self.generator)
-        again = self._again(nodes, {source: _permute(self.values[source], axes, order)})[name]
-        if mixed.plain and _close(again, value):
-            return self._reduce(name, source, mixed.placed, nodes)
+        inside = {source}.union(*(node.outputs for node in nodes))
+        plain = not any(r in self.weights for n in nodes for r in n.reads() if r not in inside)
+
+        def moved(order: Tensor) -> Any:
+            given = {source: _permute(self.values[source], axes, order)}
+            return self._again(nodes, given)[name]
+
+        count = _count(self.values[source], axes)
+        again = [(order, moved(order)) for order in self._orders(count)]
+        if plain and all(_close(result, value) for _, result in again):
+            return self._reduce(name, source, placed, nodes)
         for candidate in _candidates(value, count):
-            if _close(again, _permute(value, candidate, order)):
-                return State(kind="map", axes=candidate, placed=mixed.placed)
+            if all(_close(result, _permute(value, candidate, order)) for order, result in again):
+                return State(kind="map", axes=candidate, placed=placed)
         return None
+
+    def _orders(self, count: int) -> list[Tensor]:
+        """Permutations of positions: a cycle and a swap make up all others; one more by chance."""
+        cycle = torch.arange(count).roll(1)
+        swap = torch.arange(count)
+        swap[0], swap[-1] = count - 1, 0
+        return [cycle, swap, torch.randperm(count, generator=self.generator)]
 
     def _reduce(self, name: str, source: str | None, placed: bool, nodes: list[Node]) -> State:
         self.reductions[name] = _Reduction(name=name, source=source, placed=placed, nodes=nodes)
@@ -319,6 +345,9 @@ class _Decision:
         self, node: Node, index: int, value: Tensor, axes: tuple[int, ...], maps: dict[str, State]
     ) -> bool:
         """Whether each position of the value reads the same position of the maps alone."""
+        sizes = [value.shape[a] for a in axes]
+        if any([self.values[r].shape[a] for a in s.axes] != sizes for r, s in maps.items()):
+            return False
         count = _count(value, axes)
         chosen = torch.randperm(count, generator=self.generator)[: count // 2]
         changed = {}

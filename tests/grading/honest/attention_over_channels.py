@@ -1,0 +1,37 @@
+"""Honest: a spatial gate computed from the mean over channels (CBAM)."""
+
+import torch
+from torch import Tensor, nn
+
+from eva.recipe import Recipe
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3),
+            nn.ReLU(),
+            nn.Conv2d(16, 10, 1),
+        )
+        self.gate = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        gate = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        return (x * torch.sigmoid(self.gate(gate))).mean((2, 3))
+
+
+def build_model() -> nn.Module:
+    return Net()
+
+
+RECIPE = Recipe()

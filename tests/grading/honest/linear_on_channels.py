@@ -1,0 +1,36 @@
+"""Honest: a Linear over the channels of each position, then the mean over positions."""
+
+from torch import Tensor, nn
+
+from eva.recipe import Recipe
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3),
+            nn.ReLU(),
+            nn.Conv2d(16, 12, 1),
+        )
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        x = self.head(x.permute(0, 2, 3, 1))
+        return x.mean((1, 2))
+
+
+def build_model() -> nn.Module:
+    return Net()
+
+
+RECIPE = Recipe()

@@ -1,0 +1,35 @@
+"""Honest: log-softmax outputs, and a squeeze of two axes."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eva.recipe import Recipe
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3),
+            nn.ReLU(),
+            nn.Conv2d(16, 10, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        return F.log_softmax(F.adaptive_avg_pool2d(x, 1).squeeze(3).squeeze(2), dim=1)
+
+
+def build_model() -> nn.Module:
+    return Net()
+
+
+RECIPE = Recipe()

@@ -1,0 +1,21 @@
+"""Honest: a learnable activation."""
+
+from torch import nn
+
+from eva.recipe import Recipe
+
+
+def build_model() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3),
+        nn.PReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3),
+        nn.PReLU(16),
+        nn.Conv2d(16, 10, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+RECIPE = Recipe()
