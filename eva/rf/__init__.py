@@ -1,5 +1,6 @@
 """Receptive fields: exact, or they say that they are not."""
 
+from eva.rf.calls import Call, Failure, OpCall, Trace
 from eva.rf.field import AxisField, ReceptiveField
 from eva.rf.rules import (
     Mix,
@@ -13,7 +14,7 @@ from eva.rf.rules import (
     sliding_rule,
 )
 from eva.rf.state import Status
-from eva.rf.trace import Call, Failure, OpCall, Trace, receptive_field, trace
+from eva.rf.trace import receptive_field, trace
 
 __all__ = [
     "AxisField",
