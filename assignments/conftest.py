@@ -185,8 +185,9 @@ def _uncaptured(config: pytest.Config) -> Iterator[None]:
 
 def _write_line(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    reporter.ensure_newline()
-    reporter.write_line(line)
+    with _uncaptured(config):
+        reporter.ensure_newline()
+        reporter.write_line(line)
 
 
 def _from_here(path: Path) -> str:
