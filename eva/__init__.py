@@ -21,9 +21,11 @@ _HOMES = {
     "load_data": "eva.data",
     "load_submission": "eva.submission",
     "lr_find": "eva.lr_finder",
+    "receptive_field": "eva.rf",
+    "trace": "eva.rf",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", "summary", *_HOMES]
 
 if TYPE_CHECKING:
     from eva.data import Dataset as Dataset
@@ -32,13 +34,18 @@ if TYPE_CHECKING:
     from eva.lr_finder import lr_find as lr_find
     from eva.recipe import Recipe as Recipe
     from eva.record import Run as Run
+    from eva.rf import receptive_field as receptive_field
+    from eva.rf import trace as trace
     from eva.submission import Submission as Submission
     from eva.submission import load_submission as load_submission
+    from eva.summary import summary as summary
     from eva.trainer import Callback as Callback
     from eva.trainer import Trainer as Trainer
 
 
 def __getattr__(name: str) -> Any:
+    if name == "summary":  # a room that can be called, see eva/summary/__init__.py
+        return importlib.import_module("eva.summary")
     if name not in _HOMES:
         raise AttributeError(f"module 'eva' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.panel import Panel
 
-from eva.errors import DataError, EvaError, TrainingError
+from eva import cli_models
+from eva.cli_common import (
+    INTERRUPTED,
+    DataDirOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    SubmissionArgument,
+    err,
+    friendly_errors,
+    out,
+)
+from eva.errors import DataError
 
 if TYPE_CHECKING:
     from eva.data import Dataset
@@ -28,33 +38,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Find, fetch and verify MNIST.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-out = Console()
-err = Console(stderr=True)
-
-FAILED, USAGE, OUTSIDE, INTERRUPTED = 1, 2, 3, 130
-
-SubmissionArgument = Annotated[
-    str, typer.Argument(help="A file, a folder with submission.py, or a dotted module name.")
-]
-DataOption = Annotated[str, typer.Option("--data", help="auto, mnist or mnist-mini.")]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA).")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-
-@contextmanager
-def friendly_errors() -> Iterator[None]:
-    """Print an EvaError without a traceback and turn it into an exit code."""
-    try:
-        yield
-    except EvaError as error:
-        err.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
-        codes = {DataError: OUTSIDE, TrainingError: FAILED}
-        raise typer.Exit(codes.get(type(error), USAGE)) from error
+app.command()(cli_models.summary)
+app.command()(cli_models.rf)
 
 
 @app.command()

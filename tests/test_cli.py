@@ -106,6 +106,40 @@ def test_lr_find_prints_a_suggestion(submission: str) -> None:
     assert 1e-4 <= json.loads(result.stdout)["suggestion"] <= 1
 
 
+def test_summary_and_rf_take_any_module() -> None:
+    result = runner.invoke(app, ["summary", "eva.experiments.exp5", "--input", "1x28x28"])
+    assert result.exit_code == 0, result.output
+    assert "7,753 parameters" in result.stdout
+    arguments = ["--input", "3x224x224", "--layer", "layer4", "--json"]
+    result = runner.invoke(app, ["rf", "torchvision.models:resnet18", *arguments])
+    assert [axis["size"] for axis in json.loads(result.stdout)["axes"]] == [435, 435]
+    arguments = ["torch.nn:ReLU", "-i", "1x4x4", "--format", "csv", "--columns", "rf"]
+    assert runner.invoke(app, ["summary", *arguments]).stdout.startswith("name,type,depth,")
+
+
+def test_a_summary_that_fails_shows_what_ran_and_exits_with_1() -> None:
+    result = runner.invoke(app, ["summary", "eva.experiments.exp5", "--input", "3x28x28"])
+    assert result.exit_code == 1
+    assert "Conv2d" in result.stdout
+    assert "expects 1 channels and got 3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["summary", "eva.experiments.exp5"], "--input"),
+        (["summary", "eva.experiments.exp5", "-i", "1xax3"], "'1xax3' is not a size"),
+        (["summary", "eva.experiments.exp5", "-i", "1x28x28", "--columns", "no"], "'no'"),
+        (["rf", "eva.experiments.exp5", "-i", "1x28x28", "--layer", "no"], "'no'"),
+        (["rf", "nowhere.py:Net", "-i", "1x28x28"], "no file nowhere.py"),
+    ],
+)
+def test_bad_targets_and_sizes_are_usage_errors(arguments: list[str], words: str) -> None:
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys, eva, eva.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,6 +19,9 @@ PUBLIC = [
     "load_data",
     "load_submission",
     "lr_find",
+    "receptive_field",
+    "summary",
+    "trace",
 ]
 
 
