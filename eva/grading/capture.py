@@ -15,6 +15,7 @@ from types import ModuleType
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from eva.device import seeded
 from eva.errors import EvaError, RecipeError, SubmissionError
@@ -27,6 +28,7 @@ from eva.recipe import Recipe
 from eva.submission import build_model, find_recipe, import_target
 
 INPUT_SIZE = (1, 28, 28)
+FEW_VALUES = 4  # an initialisation by zeros, ones, an identity or signs has no more
 _CPU = "A submission runs on the CPU; where it trains is the trainer's affair: leave out .cuda()."
 
 
@@ -56,6 +58,7 @@ class Captured:
         recipe: Read back from its own JSON, so that it holds declared parts alone.
         model: Built, and run once so that lazy layers exist.
         graph: What the model computes.
+        fixed: Weights that come out the same whatever the seed; trained elsewhere, perhaps.
         mistakes: By the part that could not be had: "imports", "recipe", "forward", "graph".
     """
 
@@ -65,6 +68,7 @@ class Captured:
     recipe: Recipe | None = None
     model: nn.Module | None = None
     graph: Graph | None = None
+    fixed: int = 0
     mistakes: dict[str, Mistake] = field(default_factory=dict)
 
     @property
@@ -125,9 +129,10 @@ def capture(
         mistakes: dict[str, Mistake] = {}
         recipe = _recipe(module, name, mistakes)
         model = _model(module, name, seed, mistakes)
-        graph = None
+        graph, fixed = None, 0
         if model is not None and _runs(model, input_size, seed, mistakes):
             graph = _graph(model, input_size, mistakes)
+            fixed = _fixed_weights(model, module, name, seed + 1)
     return Captured(
         name=name,
         seed=seed,
@@ -135,6 +140,7 @@ def capture(
         recipe=recipe,
         model=model,
         graph=graph,
+        fixed=fixed,
         mistakes=mistakes,
     )
 
@@ -208,6 +214,23 @@ def _runs(
         mistakes["forward"] = Mistake(problem=problem, trace=student_trace(error))
         return False
     return True
+
+
+def _fixed_weights(model: nn.Module, module: ModuleType, name: str, seed: int) -> int:
+    """Count the weights that another seed leaves as they are; zeros, ones and the like aside."""
+    try:
+        other = dict(_build(module, name, seed).named_parameters())
+    except SubmissionError:
+        return 0  # it was built once; what it does the second time is the trainer's affair
+    return sum(
+        weight.numel()
+        for key, weight in model.named_parameters()
+        if weight.ndim >= 2
+        and key in other
+        and not is_lazy(other[key])
+        and torch.equal(weight, other[key])
+        and len(set(weight.flatten().tolist())) > FEW_VALUES
+    )
 
 
 def _first_forward(model: nn.Module, input_size: tuple[int, int, int], seed: int) -> None:

@@ -16,6 +16,7 @@ from eva.grading.graph import Graph
 from eva.grading.pooling import decide_pooling
 from eva.grading.student import student_trace
 from eva.grading.verdict import Limits, Status, Verdict
+from eva.recipe import Init
 
 BATCH_SIZES = (1, 2, 128)
 
@@ -210,6 +211,13 @@ def _recipe(captured: Captured, limits: Limits) -> Verdict:
             "recipe",
             f"recipe: {recipe.epochs} epochs; at most {limits.epochs} are allowed.",
             epochs=recipe.epochs,
+        )
+    if captured.fixed and recipe.init is Init.DEFAULT:
+        return _review(
+            "recipe",
+            f"recipe: {captured.fixed:,} weights start from the same numbers whatever the seed.\n"
+            "  Were they trained before? Let PyTorch draw them, without a seed of your own.",
+            fixed=captured.fixed,
         )
     return _passed(
         "recipe",

@@ -24,7 +24,7 @@ from eva.grading.graph import Graph, Node, Program, Role, Stored, resolve
 FREE_LITERALS = 64  # scale factors, slopes and the like; more than that are weights
 MAX_WORK = 200_000_000  # multiplications and additions an image; the reference takes 4 million
 MIN_MOMENTUM = 1e-3  # a running statistic that moves slower than this is a stored weight
-_SETTINGS = {"eps", "momentum", "p", "dropout", "alpha", "beta", "scale", "negative_slope"}
+_SETTINGS = {"eps", "momentum", "p", "dropout"}
 
 
 @dataclass(frozen=True, kw_only=True)

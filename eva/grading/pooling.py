@@ -109,6 +109,7 @@ class _Decision:
         self.weights = set(tensors)  # values computed from stored tensors, these included
         self.reductions: dict[str, _Reduction] = {}
         self.gates: dict[str, tuple[str, ...]] = {program.input: (program.input,)}
+        self.undecided = False  # weights met a map in a way that keeps its positions apart
         self.composites = 0
 
     def decide(self) -> Pooling:
@@ -140,12 +141,12 @@ class _Decision:
             return Pooling(
                 holds=False, reason=f"{what} gives each position weights of its own{beside}."
             )
-        if not means:
+        if not means and not self.undecided:
             return Pooling(holds=False, reason="no mean over all positions of a map is taken.")
         return Pooling(
             holds=None,
-            reason="a path to the scores goes round the mean, and it can't be decided what it "
-            "sees of the positions.",
+            reason="weights or a path to the scores treat positions in a way that can't be "
+            "decided here.",
         )
 
     def _pooled_verdict(self, state: State) -> Pooling:
@@ -274,6 +275,7 @@ class _Decision:
                 state = self._of_composite(source, name, value, placed)
                 if state is not None:
                     return state
+        self.undecided |= stores and math.prod(value.shape[2:]) > 1
         return State(kind="mixed", collapsed=collapsed, placed=placed)
 
     def _of_composite(self, source: str, name: str, value: Tensor, placed: bool) -> State | None:

@@ -21,11 +21,11 @@ class Net(nn.Module):
             nn.ReLU(),
             nn.Conv2d(16, 10, 1),
         )
-        self.fc = nn.Linear(160, 40)
+        self.fc = nn.Linear(160, 20)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.body(x)
-        x = self.fc(x.flatten(1)).view(-1, 10, 2, 2)
+        x = self.fc(x.flatten(1)).view(-1, 10, 2, 1)
         return x.mean((2, 3))
 
 

@@ -1,4 +1,4 @@
-"""Cheat: 7,918 parameters, and 120 weights more as arguments of operations."""
+"""Cheat: 7,995 parameters, and 70 weights more as arguments of operations."""
 
 import math
 
@@ -24,13 +24,13 @@ class Net(nn.Module):
             nn.ReLU(),
             nn.Conv2d(16, 12, 1),
         )
-        self.more = nn.Conv2d(12, 32, 3, padding=1)
-        self.head = nn.Conv2d(60, 10, 1)
+        self.more = nn.Conv2d(12, 35, 3, padding=1)
+        self.head = nn.Conv2d(35, 10, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.body(x)
         x = torch.relu(self.more(x))
-        maps = [math.sin(k) * x[:, k % 32 : k % 32 + 1] + math.cos(k) for k in range(60)]
+        maps = [math.sin(k) * x[:, k : k + 1] + math.cos(k) for k in range(35)]
         return self.head(torch.relu(torch.cat(maps, dim=1))).mean((2, 3))
 
 

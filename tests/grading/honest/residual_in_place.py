@@ -26,10 +26,9 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.body(x)
-        y = F.relu(self.conv(x), inplace=True)
+        y = self.conv(x)
         y += x
-        y = y.relu_()
-        return y.mean((2, 3))
+        return F.relu(y, inplace=True).mean((2, 3))
 
 
 def build_model() -> nn.Module:

@@ -1,0 +1,40 @@
+"""Cheat: trained weights read from a file beside the source (here the source itself)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from eva.recipe import Recipe
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 1),
+        )
+        numbers = list(Path(__file__).read_bytes()[:160])
+        self.head = nn.Linear(16, 10)
+        self.head.weight.data = torch.tensor(numbers).view(10, 16) / 1000 - 0.08
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        return self.head(x.mean((2, 3)))
+
+
+def build_model() -> nn.Module:
+    return Net()
+
+
+RECIPE = Recipe()
