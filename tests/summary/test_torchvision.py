@@ -73,3 +73,17 @@ def test_segmentation_models_give_a_result_or_a_status(name: str) -> None:
     assert rf is not None
     assert rf.status in set(Status)
     assert math.prod(rf.size) > 1
+
+
+@pytest.mark.parametrize(
+    "name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"]
+)
+def test_detection_models_say_which_operations_are_not_exact(name: str) -> None:
+    model = torchvision.models.get_model(name, weights=None, weights_backbone=None).eval()
+    found = summary(model, inputs=[[torch.rand(3, 320, 320)]])
+    assert len(found.rows) > 200
+    assert "Run on real tensors" in found.notes[0]
+    assert "aten.topk" in found.notes[1]
+    output = found.rows[0].rf
+    assert output is not None
+    assert output.status in (Status.UNKNOWN, Status.DATA_DEPENDENT, Status.WHOLE_INPUT)
