@@ -55,26 +55,27 @@ def _shapes(captured: Captured, limits: Limits) -> Verdict:
     if mistake is not None:
         return _from_mistake("shapes", "shapes", mistake)
     model = captured.model
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    buffers = [(b, b.detach().clone()) for b in nn.Module.buffers(model)]
     try:
         for training in (True, False):
             for size in BATCH_SIZES:
-                verdict = _one_shape(model.train(training), size, limits)
+                verdict = _one_shape(model, training, size, limits)
                 if verdict is not None:
                     return verdict
-        return _depends_on_images(model.eval(), captured.graph, limits)
+        return _depends_on_images(model, captured.graph, limits)  # in eval mode by now
     finally:
         with torch.no_grad():  # the batches above were noise: forget their statistics
             for buffer, before in buffers:
                 buffer.copy_(before)
 
 
-def _one_shape(model: nn.Module, size: int, limits: Limits) -> Verdict | None:
+def _one_shape(model: nn.Module, training: bool, size: int, limits: Limits) -> Verdict | None:
     """What is wrong with the scores of one batch; None if nothing is."""
-    mode = "train" if model.training else "eval"
+    mode = "train" if training else "eval"
     place = f"a batch of {size} in {mode} mode"
     shape = (size, *limits.input_size)
     try:
+        model.train(training)
         scores = _scores(model, torch.randn(shape, generator=torch.Generator().manual_seed(size)))
     except (Exception, SystemExit) as error:
         text = str(error).strip().splitlines()
@@ -137,8 +138,8 @@ def _parameters(captured: Captured, limits: Limits) -> list[Verdict]:
         return [_without_graph(captured, check, title) for check, title, _ in titles]
     try:
         count = count_stored(captured.graph, limits.input_size)
-    except RuntimeError as error:
-        reason = f"the graph can't be run to count: {str(error).splitlines()[0]}"
+    except Exception as error:  # any operation, given other images than it was traced with
+        reason = f"the graph can't be run to count: {type(error).__name__}: {error}"
         return [_review(check, f"{title}: {reason}") for check, title, _ in titles]
     return [_parameter_check(count, check, title, limit) for check, title, limit in titles]
 
@@ -187,10 +188,8 @@ def _pooling(captured: Captured, limits: Limits) -> Verdict:
         return _without_graph(captured, "pooling", title)
     try:
         found = decide_pooling(captured.graph, limits.input_size)
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        # An operation that does not like permuted or random numbers, such as an index.
-        reason = str(error).strip().splitlines()
-        return _review("pooling", f"{title}: can't be decided: {reason[0] if reason else error!r}")
+    except Exception as error:  # an operation that permuted or random numbers don't suit
+        return _review("pooling", f"{title}: can't be decided: {type(error).__name__}: {error}")
     message = f"{title}: {found.reason}"
     if found.holds is None:
         return _review("pooling", message)

@@ -53,6 +53,7 @@ def export_graph(model: nn.Module, input_size: tuple[int, int, int]) -> Graph:
     graph = Graph(train=programs[True], eval=programs[False], stored=store.tensors())
     try:
         graph.validate()
+        graph.to_json()  # fails for an argument that JSON has no words for
     except GradingError as error:
         raise Unsupported(error.problem, error.hint) from error
     return graph
@@ -62,7 +63,8 @@ def unwrap(model: nn.Module) -> nn.Module:
     """Take ``torch.compile`` off a model and off the modules inside it."""
     model = getattr(model, "_orig_mod", model)
     for module in list(model.modules()):
-        module._compiled_call_impl = None
+        if module._compiled_call_impl is not None:
+            module._compiled_call_impl = None
         for name, child in list(module._modules.items()):
             if child is not None and hasattr(child, "_orig_mod"):
                 module._modules[name] = child._orig_mod

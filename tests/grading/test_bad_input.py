@@ -219,3 +219,22 @@ def test_failure_names_the_number_and_the_three_largest_layers() -> None:
         "parameters under 8,000: your model has 9,266.\n"
         "  The three largest: fc (2,510), conv_block_3.3 (2,320), conv_block_3.0 (1,456)."
     )
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "def train(self, mode=True): raise ValueError('no')",
+        "def train(self, mode=True): return None",
+        "def parameters(self, recurse=True): raise ValueError('no')",
+        "def named_parameters(self, *a, **k): raise ValueError('no')",
+        "def state_dict(self, *a, **k): raise ValueError('no')",
+        "def __deepcopy__(self, memo): raise ValueError('no')",
+        "def __getattr__(self, name): raise ValueError('no')",
+    ],
+)
+def test_hostile_override_does_not_crash_the_grader(tmp_path: Path, override: str) -> None:
+    source = HEAD + forward("return self.conv(x).mean((2, 3))").replace(
+        "    def forward", f"    {override}\n\n    def forward"
+    )  # fmt: skip
+    graded(tmp_path, source + RECIPE)
