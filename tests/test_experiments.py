@@ -45,8 +45,14 @@ def test_the_reference_is_below_8000_parameters() -> None:
     assert sum(p.numel() for p in model.parameters()) < 8_000
 
 
+SEEDS = {"exp1": 3, "exp2": 3, "exp3": 3, "exp4": 5, "exp5": 5, "reference": 10}
+
+
 def load_records(name: str) -> list[Run]:
-    return [Run.load(path) for path in sorted((RECORDS / name).glob("seed*.json"))]
+    runs = [Run.load(path) for path in sorted((RECORDS / name).glob("seed*.json"))]
+    if len(runs) < SEEDS[name]:
+        pytest.skip(f"only {len(runs)} of {SEEDS[name]} records of {name} were made yet")
+    return runs
 
 
 def mean(values: list[float]) -> float:

@@ -1,4 +1,20 @@
-"""Experiment 2."""
+"""Experiment 2: just under 10,000 parameters.
+
+Target: fewer than 10,000 parameters in 15 epochs, with a fully connected layer still at the end,
+as a baseline for what comes later.
+
+Change: half the channels, no dropout, no augmentation; the last 5x5 maps are flattened and a
+fully connected layer answers.
+
+Result: see docs/records.
+
+Analysis: it overfits. Training accuracy is so close to 100 % that there is nothing left to learn
+from the training images, and the test images gain nothing from another epoch. A quarter of the
+parameters sit in the last layer and depend on the size of its input.
+
+Known: about 9,300 parameters, best training accuracy 99.64 %, best test accuracy 99.21 %, one run.
+Reconstructed: the channels (9,266 parameters) and the learning rate.
+"""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,20 @@
-"""Experiment 4."""
+"""Experiment 4: less regularisation, and a learning rate that falls.
+
+Target: 99.4 % and smoother curves, without a parameter more.
+
+Change: all dropout removed, the random crop, brightness and contrast removed, a learning rate
+that is divided by ten after every six epochs, and weight decay.
+
+Result: see docs/records.
+
+Analysis: the drop of the learning rate at epoch 6 is worth more than anything before it: what
+looked like underfitting was in part a learning rate too large to settle. Training accuracy is
+still low, so a little more capacity may help.
+
+Known: the printed network (7,288 parameters), the log of one run (98.75 % on the last epoch of
+training, 99.41 % of testing), batch size 128, 15 epochs, a step schedule with its drop at epoch 6.
+Reconstructed: optimiser, learning rate, weight decay and augmentation, so that the curves agree.
+"""
 
 from eva.experiments.network import Net
 from eva.recipe import SGD, Recipe, Rotation, Scale, Shear, Shift, Step

@@ -1,4 +1,18 @@
-"""Experiment 5."""
+"""Experiment 5: use the room that is left.
+
+Target: 99.4 % held over the last epochs, with fewer than 8,000 parameters.
+
+Change: nine channels in place of eight before the pool; nothing else.
+
+Result: see docs/records.
+
+Analysis: the first convolutions see the image at its full resolution, and 465 more parameters
+there are well spent.
+
+Known: the printed network (7,753 parameters), the log of one run (98.86 % on the last epoch of
+training, 99.52 % of testing), batch size 128, 15 epochs, a step schedule with its drop at epoch 6.
+Reconstructed: optimiser, learning rate, weight decay and augmentation, so that the curves agree.
+"""
 
 from eva.experiments.network import Net
 from eva.recipe import SGD, Recipe, Rotation, Scale, Shear, Shift, Step

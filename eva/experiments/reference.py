@@ -1,4 +1,22 @@
-"""Reference."""
+"""The course's own answer: experiment 5's network with a better recipe.
+
+Target: 99.4 % in each of the last four epochs, in nine of ten runs, with fewer than 8,000
+parameters.
+
+Change: the network stays. The learning rate rises to 0.1 over the first fifth of the run and then
+falls in a straight line to zero; Nesterov momentum; weight decay; and the weights that are tested
+are a moving average of the last few hundred steps.
+
+Result: see docs/records.
+
+Analysis: a rate that is high for long and then falls to nothing finds a better place than one
+that drops in steps, and averaging removes what is left of the noise, so the last epochs differ
+little. The augmentation is milder than experiment 5's.
+
+Tuned on 5,000 training images that were set aside, one run for each of about twenty candidates
+(peak rate, weight decay, averaging, strength of the augmentation, channels, separable
+convolutions); the test images were looked at only for the records.
+"""
 
 from eva.experiments.network import Net
 from eva.recipe import SGD, Recipe, Rotation, Scale, Shift, Triangular
