@@ -129,7 +129,7 @@ def cat(op: Op) -> Geometry:
 
     def apply(algebra: Algebra, op: Op) -> list[State | None]:
         rank = len(op.outputs[0])
-        parts = [t for t in op.tensors() if t.shape != (0,)]
+        parts = [t for t in op.tensors() if t.shape != (0,)] or [op.first]
         states = [t.state or State(shape=t.shape, groups=({},)) for t in parts]
         return [algebra.concat(states, op["dim"] % rank, op.outputs[0])]
 

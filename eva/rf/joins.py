@@ -120,6 +120,27 @@ class Joins:
             out[axis] = terms
         return out
 
+    def settled(self, state: State, dims: set[int]) -> State:
+        """Before units along some dimensions are united: gaps written into every axis.
+
+        Where rows and columns both follow one dimension, a unit that sees no column must not
+        bring its rows into the union.
+        """
+        groups: list[Fields] = []
+        for fields in state.groups:
+            if len(fields) < 2 or not any(t.dims for ts in fields.values() for t in ts):
+                groups.append(fields)
+                continue
+            along = {a: {d for t in ts for d in t.dims} & dims for a, ts in fields.items()}
+            for axis in fields:
+                tied = any(along[axis] & own for a, own in along.items() if a != axis)
+                if tied and self._uneven(fields, axis):
+                    fields = self._punched(fields, axis)
+            groups.append(fields)
+        if all(a is b for a, b in zip(groups, state.groups, strict=True)):
+            return state
+        return replace(state, groups=tuple(groups))
+
     def _uneven(self, fields: Fields, axis: Axis) -> list[Axis]:
         """Other axes along which units see nothing where they seem to see something of this one.
 
@@ -133,8 +154,10 @@ class Joins:
         for other, terms in fields.items():
             if other is axis or other == axis or not all(t.line.hollow for t in terms):
                 continue
-            same = len(terms) == len(own) == 1 and terms[0].dims == own[0].dims
-            if not same or bool(((terms[0].line.masks == 0) & (own[0].line.masks != 0)).any()):
+            gaps = {t.dims: t.line.masks == 0 for t in terms}
+            if not all(
+                t.dims in gaps and not (gaps[t.dims] & (t.line.masks != 0)).any() for t in own
+            ):
                 found.append(other)
         return found
 

@@ -43,7 +43,7 @@ class Mixtures(Joins):
         if channels:
             state = self.mix_channels(state, channels, shape[1])
 
-        state = self.absorbed(state, set(maps))
+        state = self.settled(self.absorbed(state, set(maps)), set(maps))
         holes = {}
         for dim, m in maps.items():
             there = self._reached(m, state.shape[dim])
@@ -148,7 +148,7 @@ class Mixtures(Joins):
             axes = tuple(i for i, d in enumerate(term.dims) if d in gone)
             return Term(kept, self._reduced(term.line, axes))
 
-        state = self._merge_groups(state, gone)
+        state = self.settled(self._merge_groups(state, gone), gone)
         return self.mapped(
             state, shape, move, which=lambda ds, i: (tuple(rename[d] for d in ds), i)
         )
