@@ -1,80 +1,29 @@
-"""Make every table and figure that is drawn from the records in docs/records.
+"""Make everything in the README and the docs that is drawn from records or from the code.
 
-python docs/generate.py          writes the README's table and the figures of docs/figures
-python docs/generate.py --check  writes nothing; exits 1 where a table is not up to date
+python docs/generate.py                writes the README's table and docs/generated
+python docs/generate.py --check        writes nothing; exits 1 where something is not up to date
+python docs/generate.py --transcripts  runs the commands of docs/snippets again, and writes those;
+                                       names after it choose some
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
-from pathlib import Path
 
-from eva import plots
-from eva.record import Run
+from makers import charts, code, fields, records, reference, rubric, transcripts
+from makers.records import DOCS, ROOT
 
-ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "docs" / "records"
-FIGURES = ROOT / "docs" / "figures"
 README = ROOT / "README.md"
+GENERATED = DOCS / "generated"
 BEGIN, END = "<!-- experiments: made by docs/generate.py -->", "<!-- end of experiments -->"
 
-# The table of the course that this one reproduces: best train and best test accuracy, one run each.
-PUBLISHED = {
-    "exp1": (98.2, 99.36),
-    "exp2": (99.64, 99.21),
-    "exp3": (98.28, 99.37),
-    "exp4": (98.75, 99.43),
-    "exp5": (98.86, 99.52),
-}
-NAMES = (*PUBLISHED, "reference")
 
-
-def load(name: str) -> list[Run]:
-    """Records of one experiment, by seed."""
-    return sorted((Run.load(p) for p in (RECORDS / name).glob("seed*.json")), key=lambda r: r.seed)
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and the standard deviation over seeds where there are at least two."""
-    mean = f"{statistics.mean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.2f}"
-
-
-def experiments_table() -> str:
-    """Markdown table of all experiments with records."""
-    lines = [
-        "| experiment | parameters | seeds | final train % | final test % | lowest of the last 4 "
-        "epochs, worst seed | holds 99.40 % | published best train / test % | s/epoch |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    everything: list[Run] = []
-    for name in NAMES:
-        runs = load(name)
-        if not runs:
-            continue
-        everything += runs
-        last = [run.rows[-1] for run in runs]
-        lowest = min(row.test_accuracy for run in runs for row in run.rows[-4:])
-        seconds = statistics.median(
-            row.seconds_train + row.seconds_test for run in runs for row in run.rows
-        )
-        published = " / ".join(f"{value:g}" for value in PUBLISHED.get(name, ())) or "–"
-        lines.append(
-            f"| [{name}](eva/experiments/{name}.py) | {runs[0].parameters:,} | {len(runs)} "
-            f"| {spread([row.train_accuracy for row in last])} "
-            f"| {spread([row.test_accuracy for row in last])} | {lowest:.2f} "
-            f"| {sum(run.held() for run in runs)} of {len(runs)} | {published} | {seconds:.1f} |"
-        )
-    devices = sorted({f"{r.device.name}, {r.device.threads} thread" for r in everything})
-    versions = sorted({f"torch {run.versions['torch']}" for run in everything})
-    lines += [
-        "",
-        "Mean ± standard deviation over seeds 0, 1, ...; 15 epochs of all 60,000 training images, "
-        "tested on the 10,000 test images after each; seconds are medians. "
-        f"{'; '.join(devices)}; {', '.join(versions)}; float32. Records: `docs/records`.",
-    ]
-    return "\n".join(lines)
+def made() -> dict[str, str]:
+    """Text of every generated file by its path under the repository."""
+    found = {"README.md": current_readme()}
+    for maker in (records, charts, fields, code, reference, rubric):
+        found |= {f"docs/{path}": text.rstrip() + "\n" for path, text in maker.texts().items()}
+    return found
 
 
 def current_readme() -> str:
@@ -82,30 +31,40 @@ def current_readme() -> str:
     text = README.read_text()
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{experiments_table()}\n{END}{tail}"
+    table = records.experiments_table("eva/experiments/{name}.py")
+    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
 
 
-def write_figures() -> None:
-    """Curves of each experiment over all its seeds, and of all experiments together."""
-    together = []
-    for name in NAMES:
-        runs = load(name)
-        if runs:
-            plots.save_record_plots(runs[:1], FIGURES / name)
-            together.append(runs[0])
-    plots.save_record_plots(together, FIGURES / "all")
+def stale(files: dict[str, str]) -> list[str]:
+    """Files that differ from what they should be, are missing, or are made no more."""
+    old = {f"docs/generated/{path.name}" for path in GENERATED.glob("*")} - files.keys()
+    changed = {
+        path
+        for path, text in files.items()
+        if not (ROOT / path).exists() or (ROOT / path).read_text() != text
+    }
+    return sorted(old | changed)
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    readme = current_readme()
+    if arguments[:1] == ["--transcripts"]:
+        transcripts.run(arguments[1:])
+        return 0
+    files = made()
     if arguments == ["--check"]:
-        if readme == README.read_text():
-            return 0
-        sys.stderr.write("README.md is not up to date: run `python docs/generate.py`.\n")
-        return 1
-    README.write_text(readme)
-    write_figures()
+        names = stale(files)
+        if names:
+            sys.stderr.write(
+                f"Not up to date: {', '.join(names)}. Run `python docs/generate.py`.\n"
+            )
+        return 1 if names else 0
+    for path in stale(files):
+        if path in files:
+            (ROOT / path).parent.mkdir(exist_ok=True)
+            (ROOT / path).write_text(files[path])
+        else:
+            (ROOT / path).unlink()
     return 0
 
 

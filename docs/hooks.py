@@ -1,0 +1,38 @@
+"""What MkDocs does to our pages: measured numbers put in, Sphinx roles turned into links.
+
+``{{ exp5.test }}`` in a page stands for an entry of docs/generated/numbers.json, which
+`python docs/generate.py` makes from the records. An unknown name stops the build.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+NUMBERS = Path(__file__).parent / "generated" / "numbers.json"
+NAME = re.compile(r"\{\{ ([\w.]+) \}\}")
+ROLE = re.compile(r":(?:class|func|meth|attr|exc|mod):<code>~?([\w.]+)</code>")
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Replace every ``{{ name }}`` by the number of that name."""
+    numbers: dict[str, str] = json.loads(NUMBERS.read_text())
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in numbers:
+            raise KeyError(f"{page.file.src_path}: {NUMBERS.name} has no number {match[1]!r}")
+        return numbers[match[1]]
+
+    return NAME.sub(number, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Turn the roles of docstrings into references that mkdocs-autorefs resolves, or plain code."""
+
+    def reference(match: re.Match[str]) -> str:
+        short = match[1].rpartition(".")[2]
+        return f'<autoref identifier="{match[1]}" optional><code>{short}</code></autoref>'
+
+    return ROLE.sub(reference, html)

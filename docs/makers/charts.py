@@ -1,0 +1,191 @@
+"""Curves as small SVG: drawn by hand, so that the same record gives the same bytes everywhere."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from html import escape
+
+from eva.recipe import Constant, Cosine, OneCycle, Step, Triangular
+from eva.record import Run
+from makers.records import NAMES, by_epoch, load, published_log
+
+WIDTH, LEFT, RIGHT, TOP, HEIGHT, STRIP = 560, 58, 14, 12, 280, 54
+TICKS = (90.0, 95.0, 98.0, 99.0, 99.4, 99.7, 99.9)  # percent; the axis is the log of the error
+LOWEST, HIGHEST = 90.0, 99.95
+EPOCHS = 15
+Point = tuple[float, float]
+
+
+def accuracy_chart(name: str) -> str:
+    """Training and test accuracy of each seed over the epochs, and the learning rate below."""
+    runs = load(name)
+    if not runs:
+        return f"<p>No record of {name} yet.</p>"
+    epochs = len(runs[0].rows)
+    body = [_axes(epochs, f"clip-{name}")]
+    for kind in ("train", "test"):
+        values = [[getattr(r, f"{kind}_accuracy") for r in run.rows] for run in runs]
+        body += [_line(_curve(line, epochs), f"line seed {kind}") for line in values]
+        mean = [statistics.mean(column) for column in zip(*values, strict=True)]
+        body.append(_line(_curve(mean, epochs), f"line mean {kind}"))
+    log = published_log(name)
+    if log:
+        line = [row["test_accuracy_percent"] for row in log]
+        body.append(_line(_curve(line, epochs), "line published"))
+    body.append("</g>")
+    body.append(_rates(runs[0]))
+    last = [rows[-1] for rows in (run.rows for run in runs)]
+    description = (
+        f"Over {epochs} epochs and {len(runs)} seeds, training accuracy ends at "
+        f"{statistics.mean(r.train_accuracy for r in last):.2f} percent and test accuracy at "
+        f"{statistics.mean(r.test_accuracy for r in last):.2f} percent on average."
+    )
+    keys = [("train", "training"), ("test", "test")] + (
+        [("published", "published test")] * bool(log)
+    )
+    svg = _svg(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 52)
+    return _figure(svg, keys)
+
+
+def comparison_chart() -> str:
+    """Mean test accuracy of every experiment in one picture."""
+    found = [(name, load(name)) for name in NAMES if load(name)]
+    if not found:
+        return "<p>No record yet.</p>"
+    epochs = len(found[0][1][0].rows)
+    body = [_axes(epochs, "clip-all")]
+    for name, runs in found:
+        mean = [statistics.mean(r.test_accuracy for r in rows) for rows in by_epoch(runs)]
+        body.append(_line(_curve(mean, epochs), f"line mean {name}"))
+    body.append("</g>")
+    body.append(_epoch_labels(epochs, TOP + HEIGHT))
+    description = "Mean test accuracy over the epochs; the table on this page has the numbers."
+    svg = _svg("Test accuracy of all experiments", description, body, TOP + HEIGHT + 44)
+    return _figure(svg, [(name, name) for name, _ in found])
+
+
+def schedules_chart(rates: Sequence[tuple[str, Sequence[float]]], epochs: int) -> str:
+    """Share of the peak learning rate over the epochs, for several schedules."""
+    body = []
+    for share in (0.0, 0.5, 1.0):
+        y = TOP + (1 - share) * 200
+        body.append(_text(LEFT - 8, y + 5, f"{share:g}", "end"))
+        body.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+    for index, (_, line) in enumerate(rates, start=1):
+        points = [
+            (LEFT + (WIDTH - LEFT - RIGHT) * i / (len(line) - 1), TOP + (1 - share) * 200)
+            for i, share in enumerate(line)
+        ]
+        body.append(_line(points, f"line mean exp{index}"))
+    body.append(_epoch_labels(epochs, TOP + 200, whole=True))
+    description = "Each schedule's share of the peak learning rate from the first to the last step."
+    svg = _svg("Learning-rate schedules", description, body, TOP + 244)
+    return _figure(svg, [(f"exp{i}", label) for i, (label, _) in enumerate(rates, start=1)])
+
+
+def texts() -> dict[str, str]:
+    """All that this file makes."""
+    made = {f"generated/{name}-curves.html": accuracy_chart(name) for name in NAMES}
+    made["generated/comparison.html"] = comparison_chart()
+    kinds = (Constant(), Step(every=6, gamma=0.1), Triangular(peak_at=0.2), Cosine(), OneCycle())
+    shares = [
+        (
+            type(kind).__name__.lower().replace("onecycle", "one-cycle"),
+            [kind.factor(step, 20, EPOCHS) for step in range(20 * EPOCHS)],
+        )
+        for kind in kinds
+    ]
+    return made | {"generated/schedules.html": schedules_chart(shares, EPOCHS)}
+
+
+def _curve(values: Sequence[float], epochs: int) -> list[Point]:
+    return [(_x(epoch, epochs), _y(value)) for epoch, value in enumerate(values)]
+
+
+def _x(epoch: float, epochs: int) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * epoch / max(1, epochs - 1)
+
+
+def _y(accuracy: float) -> float:
+    """Height of an accuracy: the logarithm of the error, so that 99.4 and 99.5 lie apart."""
+    worst, best = math.log(100 - LOWEST), math.log(100 - HIGHEST)
+    error = math.log(max(100 - accuracy, 100 - HIGHEST))
+    return TOP + HEIGHT * (best - error) / (best - worst)
+
+
+def _axes(epochs: int, clip: str) -> str:
+    parts = []
+    for tick in TICKS:
+        y = _y(tick)
+        css = "target" if tick == 99.4 else "grid"
+        parts.append(f'<path class="{css}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(_text(LEFT - 8, y + 5, f"{tick:g} %", "end"))
+    box = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT}"'
+    parts.append(f'<clipPath id="{clip}"><rect {box}/></clipPath><g clip-path="url(#{clip})">')
+    return "".join(parts)
+
+
+def _rates(run: Run) -> str:
+    """The strip below: learning rate at every tenth step."""
+    steps = -(-run.data.train_size // run.recipe.batch_size)
+    epochs = run.recipe.epochs
+    top = TOP + HEIGHT + 12
+    peak = run.recipe.optimizer.lr
+    points = []
+    for step in range(0, epochs * steps, 10):
+        share = run.recipe.lr(step, steps) / peak
+        points.append((_x(step / steps, epochs + 1), top + (STRIP - 4) * (1 - share)))
+    inside = [(x, y) for x, y in points if x <= WIDTH - RIGHT]
+    return (
+        _line(_thinned(inside), "line rate")
+        + _text(LEFT - 8, top + 9, f"{peak:g}", "end")
+        + _text(LEFT - 8, top + STRIP, "lr", "end")
+        + _epoch_labels(epochs, top + STRIP)
+    )
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    """Without the points on a straight level line between their neighbours."""
+    return [
+        point
+        for index, point in enumerate(points)
+        if not 0 < index < len(points) - 1
+        or not points[index - 1][1] == point[1] == points[index + 1][1]
+    ]
+
+
+def _epoch_labels(epochs: int, y: float, *, whole: bool = False) -> str:
+    """Numbers below the axis; ``whole`` where it runs to the end of the last epoch."""
+    last = epochs if whole else epochs - 1
+    marks = [e for e in range(0, last + 1) if e % 2 == 0] if last > 6 else list(range(last + 1))
+    text = "".join(_text(_x(e, last + 1), y + 20, str(e), "middle") for e in marks)
+    return text + _text((LEFT + WIDTH - RIGHT) / 2, y + 40, "epoch", "middle")
+
+
+def _line(points: Sequence[Point], css: str) -> str:
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return f'<path class="{css}" d="M{path}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(title: str, description: str, body: Sequence[str], height: int) -> str:
+    label = escape(f"{title}. {description}", quote=True)
+    inner = "\n".join(body)
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">\n'
+        f"{inner}\n</svg>"
+    )
+
+
+def _figure(svg: str, keys: Sequence[tuple[str, str]]) -> str:
+    legend = " ".join(
+        f'<span class="key"><svg viewBox="0 0 28 8" aria-hidden="true">'
+        f'<path class="line mean {css}" d="M0 4H28"/></svg>{escape(label)}</span>'
+        for css, label in keys
+    )
+    return f'<figure class="curves">\n{svg}\n<figcaption>{legend}</figcaption>\n</figure>'

@@ -1,0 +1,214 @@
+"""Numbers and tables from the records in docs/records."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+from functools import cache
+from pathlib import Path
+
+from eva.record import EpochRow, Run
+
+DOCS = Path(__file__).parents[1]
+ROOT = DOCS.parent
+RECORDS = DOCS / "records"
+GOLDEN = ROOT / "tests" / "golden" / "reference"
+
+# The table of the course that this one reproduces: best train and best test accuracy, one run each.
+PUBLISHED = {
+    "exp1": (98.2, 99.36),
+    "exp2": (99.64, 99.21),
+    "exp3": (98.28, 99.37),
+    "exp4": (98.75, 99.43),
+    "exp5": (98.86, 99.52),
+}
+NAMES = (*PUBLISHED, "reference")
+LAST = 4  # epochs that have to hold the target
+NONE = "–"
+
+
+@cache
+def load(name: str) -> tuple[Run, ...]:
+    """Records of one experiment, by seed."""
+    runs = (Run.load(path) for path in (RECORDS / name).glob("seed*.json"))
+    return tuple(sorted(runs, key=lambda run: run.seed))
+
+
+def published_log(name: str) -> list[dict[str, float]]:
+    """The published log of an experiment, one row an epoch; empty where none was published."""
+    path = GOLDEN / f"{name}_log.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and the standard deviation over seeds where there are at least two."""
+    mean = f"{statistics.mean(values):.2f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.2f}"
+
+
+def by_epoch(runs: tuple[Run, ...]) -> list[tuple[EpochRow, ...]]:
+    """Rows of all seeds together, epoch by epoch."""
+    return list(zip(*(run.rows for run in runs), strict=True))
+
+
+def lowest_of_last(runs: tuple[Run, ...]) -> float:
+    """The lowest test accuracy of any seed in any of the last epochs."""
+    return min(row.test_accuracy for run in runs for row in run.rows[-LAST:])
+
+
+def seconds_an_epoch(runs: tuple[Run, ...]) -> float:
+    """Median seconds of training and testing."""
+    return statistics.median(row.seconds_train + row.seconds_test for r in runs for row in r.rows)
+
+
+def experiments_table(link: str) -> str:
+    """Markdown table of all experiments with records; ``link`` is a page's path, with {name}."""
+    lines = [
+        "| experiment | parameters | seeds | final train % | final test % | lowest of the last 4 "
+        "epochs, worst seed | holds 99.40 % | published best train / test % | s/epoch |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    everything: list[Run] = []
+    for name in NAMES:
+        runs = load(name)
+        if not runs:
+            continue
+        everything += runs
+        last = [run.rows[-1] for run in runs]
+        published = " / ".join(f"{value:g}" for value in PUBLISHED.get(name, ())) or NONE
+        lines.append(
+            f"| [{name}]({link.format(name=name)}) | {runs[0].parameters:,} | {len(runs)} "
+            f"| {spread([row.train_accuracy for row in last])} "
+            f"| {spread([row.test_accuracy for row in last])} | {lowest_of_last(runs):.2f} "
+            f"| {sum(run.held() for run in runs)} of {len(runs)} | {published} "
+            f"| {seconds_an_epoch(runs):.1f} |"
+        )
+    lines += [
+        "",
+        "Mean ± standard deviation over seeds 0, 1, ...; 15 epochs of all 60,000 training images, "
+        "tested on the 10,000 test images after each; seconds are medians. "
+        f"{conditions(everything)}; float32. Records: `docs/records`.",
+    ]
+    return "\n".join(lines)
+
+
+def conditions(runs: list[Run]) -> str:
+    """Devices and PyTorch's versions that runs were made with."""
+    devices = sorted({f"{r.device.name}, {r.device.threads} thread" for r in runs})
+    versions = sorted({f"torch {run.versions['torch']}" for run in runs})
+    return f"{'; '.join(devices)}; {', '.join(versions)}"
+
+
+def epochs_table(name: str) -> str:
+    """The numbers behind a chart: an epoch a line, the mean over seeds."""
+    runs = load(name)
+    if not runs:
+        return "No record yet."
+    log = published_log(name)
+    head = "| epoch | learning rate | train % | test % | lowest test % |"
+    lines = [head + (" published test % |" if log else ""), "|--:|--:|--:|--:|--:|"]
+    lines[1] += "--:|" if log else ""
+    for index, rows in enumerate(by_epoch(runs)):
+        test = [row.test_accuracy for row in rows]
+        cells = [
+            f"{rows[0].epoch}",
+            f"{rows[0].lr:.4f}",
+            spread([row.train_accuracy for row in rows]),
+            spread(test),
+            f"{min(test):.2f}",
+        ]
+        if log:
+            cells.append(f"{log[index]['test_accuracy_percent']:.2f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def timing_table() -> str:
+    """Where the seconds of an epoch go, by experiment."""
+    lines = [
+        "| experiment | parameters | runs | images a second, training | s/epoch: data "
+        "| forward and backward | test |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name in NAMES:
+        rows = [row for run in load(name) for row in run.rows]
+        if not rows:
+            continue
+        median = statistics.median
+        lines.append(
+            f"| {name} | {load(name)[0].parameters:,} | {len(load(name))} "
+            f"| {median(r.images_per_second for r in rows):,.0f} "
+            f"| {median(r.seconds_data for r in rows):.1f} "
+            f"| {median(r.seconds_compute for r in rows):.1f} "
+            f"| {median(r.seconds_test for r in rows):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _of_experiment(name: str) -> dict[str, str]:
+    """Numbers of one experiment that pages quote."""
+    runs = load(name)
+    train, test = PUBLISHED.get(name, (math.nan, math.nan))
+    keys = [
+        "parameters",
+        "seeds",
+        "train",
+        "test",
+        "gap",
+        "best",
+        "lowest",
+        "held",
+        "first",
+        "reached",
+        "seconds",
+        "minutes",
+    ]
+    numbers = dict.fromkeys(keys, NONE)
+    numbers |= {"published_train": f"{train:.2f}", "published_test": f"{test:.2f}"}
+    if runs:
+        last = [run.rows[-1] for run in runs]
+        best = [run.best.test_accuracy for run in runs if run.best]
+        numbers |= {
+            "parameters": f"{runs[0].parameters:,}",
+            "seeds": str(len(runs)),
+            "train": spread([row.train_accuracy for row in last]),
+            "test": spread([row.test_accuracy for row in last]),
+            "gap": spread([row.train_accuracy - row.test_accuracy for row in last]),
+            "best": f"{max(best):.2f}",
+            "lowest": f"{lowest_of_last(runs):.2f}",
+            "held": f"{sum(run.held() for run in runs)} of {len(runs)}",
+            "first": spread([run.rows[0].test_accuracy for run in runs]),
+            "reached": f"{sum(value >= 99.4 for value in best)} of {len(runs)}",
+            "seconds": f"{seconds_an_epoch(runs):.0f}",
+            "minutes": f"{statistics.median(run.seconds for run in runs) / 60:.0f}",
+        }
+    return {f"{name}.{key}": value for key, value in numbers.items()}
+
+
+def numbers() -> dict[str, str]:
+    """Every number that a page may quote, by its name."""
+    found: dict[str, str] = {}
+    for name in NAMES:
+        found |= _of_experiment(name)
+    found["conditions"] = conditions([run for name in NAMES for run in load(name)])
+    error = 100 * math.sqrt(0.994 * 0.006 / 10_000)
+    found["binomial.error"] = f"{error:.3f}"
+    found["binomial.images"] = f"{error / 100 * 10_000:.1f}"
+    return found
+
+
+def texts() -> dict[str, str]:
+    """All that this file makes."""
+    made = {"generated/numbers.json": json.dumps(numbers(), indent=1) + "\n"}
+    made["generated/experiments.md"] = experiments_table("{name}.md").replace(
+        "[reference](reference.md)", "reference"
+    )
+    made["generated/timing.md"] = timing_table()
+    for name in NAMES:
+        made[f"generated/{name}-epochs.md"] = epochs_table(name)
+    return made

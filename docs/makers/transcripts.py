@@ -1,0 +1,69 @@
+"""Terminal transcripts: commands that are really run, with what they really print."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from makers.records import DOCS, ROOT
+
+SNIPPETS = DOCS / "snippets"
+MNIST_8K = "pytest assignments/mnist_8k"
+
+# Name of the file in docs/snippets -> commands, run in one folder in turn.
+TRANSCRIPTS: dict[str, tuple[str, ...]] = {
+    "help": ("eva --help",),
+    "summary": ("eva summary eva.experiments.exp5 --input 1x28x28 --format classic",),
+    "rf": ("eva rf eva.experiments.exp5 --input 1x28x28 --layer transition_1",),
+    "starter": (MNIST_8K,),
+    "hints": (f"{MNIST_8K} --hints -k parameters",),
+    "passing": (f'{MNIST_8K} --submission eva.experiments.exp5 -m "not slow"',),
+    "receptive-field": ("pytest assignments/receptive_field",),
+    "missing": ("eva train my_submission.py",),
+    "mini": ("eva train eva.experiments.exp5 --data mnist-mini --epochs 3 --out first-run",),
+}
+
+
+def run(names: Sequence[str]) -> None:
+    """Run some transcripts, or all of them, each in a scratch folder, and write them."""
+    SNIPPETS.mkdir(exist_ok=True)
+    for name in names or TRANSCRIPTS:
+        commands = TRANSCRIPTS[name]
+        with tempfile.TemporaryDirectory() as scratch:
+            for part in ("assignments", "pyproject.toml"):
+                copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+                copy(ROOT / part, Path(scratch) / part)
+            text = "\n".join(transcript(command, Path(scratch)) for command in commands)
+        (SNIPPETS / f"{name}.txt").write_text(text)
+
+
+def transcript(command: str, folder: Path) -> str:
+    """``$ command`` and its output, as someone with a terminal of 88 columns sees it."""
+    bin_folder = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "88",
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    result = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    lines = [re.sub(r"\s+$", "", line) for line in result.stdout.splitlines()]
+    text = "\n".join(lines).replace(str(folder), "~").replace(str(ROOT), "~/eva").strip("\n")
+    return f"$ {command}\n{text}\n"
