@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from eva.errors import EvaError
     from eva.grading.report import Report
+    from eva.grading.rubric import Assignment
 
 INTERRUPTED = 130
 
@@ -42,11 +43,12 @@ def check_command(
     as_json: JsonOption = False,
 ) -> None:
     """Run the fast checks of an assignment: no training, no data."""
-    from eva.cli import friendly_errors
+    from eva.cli_common import friendly_errors
 
     with friendly_errors():
         from eva.grading.grade import check
 
+        _load_rubric(assignment)
         report = check(submission, assignment, hints=hints)
         if as_json:
             sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
@@ -72,15 +74,14 @@ def grade_command(
     as_json: JsonOption = False,
 ) -> None:
     """Run all checks: train each submission once on full MNIST, and print its score."""
-    from eva.cli import err, friendly_errors, out
+    from eva.cli_common import err, friendly_errors, out
 
     reports = []
     with friendly_errors():
         from eva.grading.grade import Grading, require_submission
-        from eva.grading.rubric import load_assignment
 
         console = err if as_json else out
-        rubric = load_assignment(assignment)
+        rubric = _load_rubric(assignment)
         for submission in submissions:
             require_submission(submission)
         for submission in submissions:
@@ -113,11 +114,13 @@ def watch_command(
     hints: HintsOption = 0,
 ) -> None:
     """Run the fast checks at every save, until Ctrl-C."""
-    from eva.cli import err, friendly_errors, out
+    from eva.cli_common import err, friendly_errors, out
 
     with friendly_errors():
         from eva.grading.report import Report
         from eva.grading.watch import watch
+
+        _load_rubric(assignment)
 
         def show(result: Report | EvaError) -> None:
             out.clear()
@@ -133,14 +136,27 @@ def watch_command(
             out.print()
 
 
+def _load_rubric(name: str) -> Assignment:
+    """An assignment that trains a network; any other name is wrong usage."""
+    from eva.errors import GradingError
+    from eva.grading.rubric import load_assignment
+
+    try:
+        rubric = load_assignment(name)
+        rubric.network_limits()
+    except GradingError as error:
+        raise typer.BadParameter(str(error), param_hint="--assignment") from error
+    return rubric
+
+
 def _print(report: Report) -> None:
-    from eva.cli import out
+    from eva.cli_common import out
 
     out.print(report, soft_wrap=True, highlight=False)
 
 
 def _print_totals(reports: Sequence[Report]) -> None:
-    from eva.cli import out
+    from eva.cli_common import out
 
     out.print()
     for report in reports:

@@ -161,7 +161,7 @@ class Grading:
         failed = [
             order.index(name) + 1
             for name, verdict in self.fast.items()
-            if verdict.status is not Status.PASSED and verdict.status is not Status.NEEDS_REVIEW
+            if verdict.status is Status.FAILED
         ]
         if failed:
             numbers = ", ".join(map(str, failed))

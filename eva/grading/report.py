@@ -246,7 +246,7 @@ def _note(verdict: Verdict, room: int) -> str:
         case {"parameters": int(count)}:
             text = f": {count:,}"
         case {"epochs": int(count)}:
-            text = f": {count} epochs"
+            text = f": {count} epoch{'s' * (count != 1)}"
         case _:
             text = ""
     return text if len(text) <= room else f"{text[: room - 1]}…"
