@@ -84,7 +84,7 @@ def test_their_traceback_is_shown_and_none_of_ours(tmp_path: Path) -> None:
     path.write_text(NET.replace("    return", "    helper(None)\n    return") + HELPER)
     code, output = front_door("assignments/mnist_8k", "--submission", path)
     assert code == 1
-    assert "FAILED imports: " in output
+    assert "FAILED imports:" in output
     assert "TypeError" in output
     assert re.findall(r'File "(.*)", line (\d+)', output) == [(str(path), "6"), (str(path), "13")]
     for ours in ("conftest.py", "capture.py", "site-packages", "Traceback (most"):
