@@ -18,6 +18,7 @@ _HOMES = {
     "Run": "eva.record",
     "Submission": "eva.submission",
     "Trainer": "eva.trainer",
+    "grade": "eva.grading.grade",
     "load_data": "eva.data",
     "load_submission": "eva.submission",
     "lr_find": "eva.lr_finder",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from eva.data import Dataset as Dataset
     from eva.data import load_data as load_data
     from eva.errors import EvaError as EvaError
+    from eva.grading.grade import grade as grade
     from eva.lr_finder import lr_find as lr_find
     from eva.recipe import Recipe as Recipe
     from eva.record import Run as Run

@@ -66,7 +66,14 @@ def grade_command(
         Path | None,
         typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA)."),
     ] = None,
+    data: Annotated[
+        str, typer.Option("--data", help="mnist; auto trains on mnist-mini where MNIST is not.")
+    ] = "mnist",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Copy record and pictures there.", show_default=False),
+    ] = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Train again, even if nothing changed.")
     ] = False,
@@ -88,9 +95,11 @@ def grade_command(
             grading = Grading(
                 submission,
                 rubric,
+                data=data,
                 data_dir=data_dir,
                 device=device,
                 cache=not no_cache,
+                out=folder,
                 show=lambda line: console.print(line, markup=False, highlight=False),
             )
             try:

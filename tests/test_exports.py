@@ -16,6 +16,7 @@ PUBLIC = [
     "Submission",
     "Trainer",
     "__version__",
+    "grade",
     "load_data",
     "load_submission",
     "lr_find",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,6 +72,19 @@ class Entry:
 
     run: Run
     files: tuple[Path, ...]
+
+    def copy_to(self, folder: Path) -> Entry:
+        """Copy the files to a folder, which is made where it is missing.
+
+        Raises:
+            GradingError: The folder can't be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            copies = tuple(Path(shutil.copy(file, folder)) for file in self.files)
+        except OSError as error:
+            raise GradingError(f"{folder} can't be written: {error.strerror}.") from error
+        return Entry(run=self.run, files=copies)
 
 
 class RunCache:

@@ -10,6 +10,7 @@ import pytest
 
 import eva.grading.cache
 from eva.data import Dataset
+from eva.errors import GradingError
 from eva.grading.cache import Facts, RunCache
 from eva.grading.capture import capture
 from eva.grading.grade import Grading, grade
@@ -309,3 +310,32 @@ def test_a_verdict_runs_no_more_than_it_needs(net: Path, cache: Path, data: Data
 
 def test_the_default_place_is_the_users_cache(cache: Path) -> None:
     assert RunCache().root == cache
+
+
+@pytest.mark.usefixtures("quick", "no_network")
+def test_auto_practises_on_mnist_mini_and_says_what_that_is_worth(graded: Grade) -> None:
+    report, lines = graded(data="auto")
+    assert "99.4 % target needs full MNIST" in lines[0]
+    assert trained(lines) == 2
+    assert [row.verdict.status for row in report.rows[6:]] == [Status.SKIPPED] * 2
+    assert "% on mnist-mini" in str(report.rows[6].verdict.details["note"])
+    assert report.exit_code == 0
+    assert report.points == 7
+
+
+@pytest.mark.usefixtures("quick")
+def test_files_are_copied_where_they_are_asked_for(graded: Grade, tmp_path: Path) -> None:
+    report, _ = graded(out=tmp_path / "here")
+    assert {file.parent for file in report.files} == {tmp_path / "here"}
+    assert all(file.is_file() for file in report.files)
+    again, lines = graded(out=tmp_path / "there")
+    assert trained(lines) == 0
+    assert (tmp_path / "there" / "record.json").is_file()
+    assert again.run == report.run
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_folder_that_is_a_file_is_named(graded: Grade, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(GradingError, match="taken can't be written"):
+        graded(out=tmp_path / "taken")
