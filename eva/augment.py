@@ -19,6 +19,7 @@ from eva.recipe import (
     Augmentation,
     Brightness,
     Contrast,
+    Interpolation,
     RandomCrop,
     RandomErasing,
     Rotation,
@@ -30,13 +31,19 @@ from eva.recipe import (
 GEOMETRIC = (Rotation, Shift, Scale, Shear, RandomCrop)
 
 
-def augment(images: Tensor, parts: Sequence[Augmentation], generator: Generator) -> Tensor:
+def augment(
+    images: Tensor,
+    parts: Sequence[Augmentation],
+    generator: Generator,
+    interpolation: Interpolation = Interpolation.BILINEAR,
+) -> Tensor:
     """Apply the parts in order; neighbouring geometric parts become one resampling.
 
     Args:
         images: (batch, channels, height, width), float in [0, 1].
         parts: From :attr:`eva.Recipe.augment`.
         generator: Source of all draws, on the device of the images.
+        interpolation: Of the resampling.
 
     Returns:
         Augmented images, of the same shape; the input is not changed.
@@ -46,7 +53,7 @@ def augment(images: Tensor, parts: Sequence[Augmentation], generator: Generator)
         if isinstance(part, GEOMETRIC):
             pending.append(_draw_affine(part, len(images), generator))
             continue
-        images = resample(images, pending)
+        images = resample(images, pending, interpolation)
         pending = []
         if isinstance(part, Brightness):
             factor = 1 + _uniform(len(images), part.fraction, generator)
@@ -56,7 +63,7 @@ def augment(images: Tensor, parts: Sequence[Augmentation], generator: Generator)
             images = contrast(images, factor)
         else:
             images = _erase(images, part, generator)
-    return resample(images, pending)
+    return resample(images, pending, interpolation)
 
 
 def rotation(degrees: Tensor) -> Tensor:
@@ -83,8 +90,12 @@ def shift(pixels: Tensor) -> Tensor:
     return _affine(one, 0 * one, 0 * one, one, -pixels)
 
 
-def resample(images: Tensor, matrices: Iterable[Tensor]) -> Tensor:
-    """Resample once, bilinearly with black outside, along affine maps applied in order."""
+def resample(
+    images: Tensor,
+    matrices: Iterable[Tensor],
+    interpolation: Interpolation = Interpolation.BILINEAR,
+) -> Tensor:
+    """Resample once, with black outside, along affine maps applied in order."""
     matrices = list(matrices)
     if not matrices:
         return images
@@ -98,7 +109,9 @@ def resample(images: Tensor, matrices: Iterable[Tensor]) -> Tensor:
         (theta[:, :2, :2] * half / half[:, None], (theta[:, :2, 2] / half)[:, :, None]), dim=2
     )
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(
+        images, grid, mode=interpolation.value, padding_mode="zeros", align_corners=False
+    )
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:

@@ -74,7 +74,9 @@ def lr_find(
                 order = epoch_order(len(data.train_labels), seed, step)
                 loader = batches(data.train_images, data.train_labels, order, recipe.batch_size)
             images, labels = next(loader)
-            images = normalise(augment(to_float(images), recipe.augment, generator))
+            images = to_float(images)
+            images = augment(images, recipe.augment, generator, recipe.interpolation)
+            images = normalise(images)
             lr = lowest * (highest / lowest) ** (step / (steps - 1))
             for group in optimizer.param_groups:
                 group["lr"] = lr

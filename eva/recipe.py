@@ -136,6 +136,13 @@ class Init(StrEnum):
     ORTHOGONAL = "orthogonal"
 
 
+class Interpolation(StrEnum):
+    """How geometric augmentation reads between pixels; torchvision's default is ``nearest``."""
+
+    BILINEAR = "bilinear"
+    NEAREST = "nearest"
+
+
 Optimizer = Annotated[SGD | Adam | AdamW, Field(discriminator="kind")]
 Schedule = Annotated[Constant | Step | Cosine | Triangular | OneCycle, Field(discriminator="kind")]
 Augmentation = Annotated[
@@ -153,6 +160,7 @@ class Recipe(Part):
         optimizer: :class:`SGD`, :class:`Adam` or :class:`AdamW`.
         schedule: Learning rate over the run, as a share of the optimiser's ``lr``.
         augment: Applied in this order, every image with draws of its own.
+        interpolation: Of its geometric parts: "bilinear" or "nearest".
         label_smoothing: Share of the target spread over all classes.
         weight_decay: L2 penalty on every parameter (decoupled with AdamW).
         ema: Decay a step of the exponential moving average of weights and buffers that is
@@ -165,6 +173,7 @@ class Recipe(Part):
     optimizer: Optimizer = SGD()
     schedule: Schedule = Constant()
     augment: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()
+    interpolation: Annotated[Interpolation, Field(strict=False)] = Interpolation.BILINEAR
     label_smoothing: Share = 0.0
     weight_decay: NonNegative = 0.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

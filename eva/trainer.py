@@ -204,7 +204,9 @@ class Trainer:
         bar = tqdm(total=steps, desc=f"epoch {epoch:2d}", leave=False, disable=None, unit="it")
         looked = time.monotonic()
         for step, (images, labels) in enumerate(loader, start=epoch * steps):
-            images = normalise(augment(to_float(images), recipe.augment, generator))
+            images = to_float(images)
+            images = augment(images, recipe.augment, generator, recipe.interpolation)
+            images = normalise(images)
             watch.lap("data")
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.lr(step, steps)

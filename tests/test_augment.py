@@ -10,6 +10,7 @@ from eva import augment
 from eva.recipe import (
     Brightness,
     Contrast,
+    Interpolation,
     RandomCrop,
     RandomErasing,
     Rotation,
@@ -95,6 +96,15 @@ def test_composed_parts_agree_with_one_torchvision_affine(images: Tensor) -> Non
             translate=PIXELS[index].tolist(),
         )
         assert (theirs - mine).abs().max() < MAX_ERROR
+
+
+def test_nearest_pixels_are_those_of_torchvision(images: Tensor) -> None:
+    ours = augment.resample(images, [augment.rotation(DEGREES)], Interpolation.NEAREST)
+    for image, degrees, mine in zip(images, DEGREES.tolist(), ours, strict=True):
+        theirs = reference.rotate(image, degrees, InterpolationMode.NEAREST)
+        assert (theirs != mine).float().mean() <= 2 / 784  # two pixels on the line between two
+    blurred = augment.resample(images, [augment.rotation(DEGREES)])
+    assert (blurred != ours).float().mean() > 0.5
 
 
 def test_brightness_and_contrast_agree_with_torchvision(images: Tensor) -> None:

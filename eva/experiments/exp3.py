@@ -19,7 +19,18 @@ parameters); kinds and strengths of the augmentation and the learning rate are o
 """
 
 from eva.experiments.network import Net
-from eva.recipe import SGD, Brightness, Contrast, RandomCrop, Recipe, Rotation, Scale, Shear, Shift
+from eva.recipe import (
+    SGD,
+    Brightness,
+    Contrast,
+    Interpolation,
+    RandomCrop,
+    Recipe,
+    Rotation,
+    Scale,
+    Shear,
+    Shift,
+)
 
 
 def build_model() -> Net:
@@ -38,4 +49,5 @@ RECIPE = Recipe(
         Brightness(fraction=0.1),
         Contrast(fraction=0.1),
     ),
+    interpolation=Interpolation.NEAREST,
 )

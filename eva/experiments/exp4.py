@@ -2,8 +2,9 @@
 
 Target: 99.4 % and smoother curves, without a parameter more.
 
-Change: all dropout removed, the random crop, brightness and contrast removed, a learning rate
-that is divided by ten after every six epochs, and weight decay.
+Change: all dropout removed; the random crop, brightness and contrast removed and the rest of the
+augmentation milder; a learning rate that starts higher and is divided by five after every six
+epochs; Nesterov momentum and weight decay.
 
 Result: see docs/records.
 
@@ -13,11 +14,14 @@ still low, so a little more capacity may help.
 
 Known: the printed network (7,288 parameters), the log of one run (98.75 % on the last epoch of
 training, 99.41 % of testing), batch size 128, 15 epochs, a step schedule with its drop at epoch 6.
-Reconstructed: optimiser, learning rate, weight decay and augmentation, so that the curves agree.
+Reconstructed: optimiser, learning rate, weight decay and augmentation, so that the curves agree,
+in about twenty runs on held-out training images. What made the difference is that the geometric
+augmentation takes the nearest pixel, as torchvision does unless told otherwise: such digits are
+harder than smooth ones, so training accuracy is lower at the same test accuracy.
 """
 
 from eva.experiments.network import Net
-from eva.recipe import SGD, Recipe, Rotation, Scale, Shear, Shift, Step
+from eva.recipe import SGD, Interpolation, Recipe, Rotation, Scale, Shear, Shift, Step
 
 
 def build_model() -> Net:
@@ -26,13 +30,14 @@ def build_model() -> Net:
 
 
 RECIPE = Recipe(
-    optimizer=SGD(lr=0.05, momentum=0.9),
-    schedule=Step(every=6, gamma=0.1),
+    optimizer=SGD(lr=0.1, momentum=0.9, nesterov=True),
+    schedule=Step(every=6, gamma=0.2),
     augment=(
-        Rotation(degrees=12),
-        Shear(degrees=12),
-        Scale(fraction=0.15),
-        Shift(pixels=2.8),
+        Rotation(degrees=10),
+        Shear(degrees=8),
+        Scale(fraction=0.1),
+        Shift(pixels=2),
     ),
+    interpolation=Interpolation.NEAREST,
     weight_decay=5e-4,
 )
