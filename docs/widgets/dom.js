@@ -1,0 +1,91 @@
+// Small helpers that the widgets share: elements, canvases, colours, digits, the clipboard.
+
+/** An element: `set` holds properties, and attributes that have a dash or start with aria. */
+export function make(tag, set = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(set)) {
+    if (name in element && !name.includes("-")) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** A control with its visible label before it. */
+export function labelled(text, control) {
+  return make("label", { className: "field" }, make("span", {}, text), control);
+}
+
+export function select(options, chosen) {
+  const entries = options.map(([value, text]) =>
+    make("option", { value, selected: value === chosen }, text),
+  );
+  return make("select", {}, ...entries);
+}
+
+/** Colours of the page's palette, read anew because readers change the scheme. */
+export function colours(element) {
+  const style = getComputedStyle(element);
+  const names = ["ink", "paper", "grid", "box", "c1", "c3", "c4"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+/** Call `draw` when the reader changes the scheme or `element` changes its width. */
+export function redrawn(element, draw) {
+  new MutationObserver(draw).observe(document.body, {
+    attributes: true,
+    attributeFilter: ["data-md-color-scheme"],
+  });
+  let width = 0;
+  new ResizeObserver(() => {
+    if (element.clientWidth === width) return;
+    width = element.clientWidth;
+    draw();
+  }).observe(element);
+}
+
+/** A context in CSS pixels for a canvas that fills its width and is `height` high. */
+export function context(canvas, height = canvas.clientWidth) {
+  const width = canvas.clientWidth;
+  const ratio = window.devicePixelRatio || 1;
+  canvas.style.height = `${height}px`;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const ctx = canvas.getContext("2d");
+  ctx.scale(ratio, ratio);
+  return { ctx, width, height };
+}
+
+/** Grey values (0 to 255) of a digit of data/digits.js. */
+export function decode(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+/** A canvas of side x side pixels: ink where the value is high, on transparent ground. */
+export function inked(values, side, ink) {
+  const canvas = make("canvas", { width: side, height: side });
+  const ctx = canvas.getContext("2d");
+  ctx.fillStyle = ink;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] <= 0) continue;
+    ctx.globalAlpha = Math.min(1, values[i] / 255);
+    ctx.fillRect(i % side, Math.floor(i / side), 1, 1);
+  }
+  return canvas;
+}
+
+/** Copy text; says what happened in a sentence. */
+export async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return `${what} copied.`;
+  } catch {
+    return `The browser does not let this page copy. ${what}: ${text}`;
+  }
+}
+
+/** Position of a pointer inside a canvas, as shares of its width and height. */
+export function share(event, canvas) {
+  const box = canvas.getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+}
