@@ -22,7 +22,7 @@ TRANSCRIPTS: dict[str, tuple[str, ...]] = {
     "summary": ("eva summary eva.experiments.exp5 --input 1x28x28 --format classic",),
     "rf": ("eva rf eva.experiments.exp5 --input 1x28x28 --layer transition_1",),
     "starter": (MNIST_8K,),
-    "hints": (f"{MNIST_8K} --hints -k parameters",),
+    "hints": (f"{MNIST_8K} --hints",),
     "passing": (f'{MNIST_8K} --submission eva.experiments.exp5 -m "not slow"',),
     "receptive-field": ("pytest assignments/receptive_field",),
     "missing": ("eva train my_submission.py",),

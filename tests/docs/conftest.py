@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,19 @@ PATIENCE = 300.0  # seconds that a worker waits for the one that builds
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Files of the site, and axe-core for the tests that look at pages."""
+
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+    def translate_path(self, path: str) -> str:
+        if path == "/_axe.js":
+            return str(resources.files("axe_playwright_python") / "axe.min.js")
+        return super().translate_path(path)
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "max-age=600")
+        super().end_headers()
 
 
 @pytest.fixture(scope="session")

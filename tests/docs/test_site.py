@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -53,21 +52,51 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-class Visit:
-    """A page open in the browser, and what it did meanwhile."""
+# Marks one element of each look (colours, size, weight, ground) for the slow rule of contrast:
+# a thousand tokens of code have about ten looks.
+MARK_LOOKS = """() => {
+  const seen = new Set();
+  for (const old of document.querySelectorAll("[data-look]")) old.removeAttribute("data-look");
+  for (const element of document.body.querySelectorAll("*")) {
+    const texts = [...element.childNodes].filter((n) => n.nodeType === 3 && n.data.trim());
+    if (!texts.length || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const look = [style.color, style.fill, style.fontSize, style.fontWeight];
+    for (let at = element; at; at = at.parentElement) {
+      const { backgroundColor, backgroundImage, opacity } = getComputedStyle(at);
+      look.push(backgroundColor, backgroundImage, opacity);
+    }
+    const key = look.join(" ");
+    if (!seen.has(key)) element.setAttribute("data-look", "");
+    seen.add(key);
+  }
+  return seen.size;
+}"""
+AXE = "/_axe.js"  # served beside the site, and only to the tests
 
-    def __init__(self, browser: Any, address: str, scheme: str = "light") -> None:
+
+class Visit:
+    """A page open in the browser, and what it did since it was last sent somewhere."""
+
+    def __init__(self, browser: Any, address: str) -> None:
         self.errors: list[str] = []
         self.outside: list[str] = []
         self.weight = 0
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        self.address = address
+        self.context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
         )
-        context.route(lambda url: not url.startswith(address), self._refuse)
-        self.page = context.new_page()
+        self.context.route(lambda url: not url.startswith(address), self._refuse)
+        self.page = self.context.new_page()
         self.page.on("console", self._listen)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("response", self._weigh)
+
+    def go(self, path: str, wait_until: str = "load") -> None:
+        """Open a page of the site, on a wide screen."""
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        self.errors, self.outside, self.weight = [], [], 0
+        self.page.goto(self.address + path, wait_until=wait_until)
 
     def _refuse(self, route: Any) -> None:
         url = route.request.url
@@ -84,56 +113,87 @@ class Visit:
     def _weigh(self, response: Any) -> None:
         self.weight += int(response.headers.get("content-length", 0))
 
-    def violations(self, scheme: str) -> list[str]:
-        """What axe-core finds, a line each."""
-        self.page.evaluate(f"document.body.setAttribute('data-md-color-scheme', '{scheme}')")
-        rules = {"runOnly": LEVELS} if scheme == "default" else {"runOnly": ["color-contrast"]}
-        found = self.page.evaluate("rules => axe.run(document, rules)", rules)["violations"]
+    def violations(self) -> list[str]:
+        """What axe-core finds of level A and AA, in the light and in the dark, a line each."""
+        self.page.add_script_tag(url=self.address + AXE)
+        rules = {"color-contrast": {"enabled": False}}
+        found = self.axe("document", {"runOnly": LEVELS, "rules": rules})
+        for scheme in ("default", "slate"):
+            self.page.evaluate(
+                "name => document.body.setAttribute('data-md-color-scheme', name)", scheme
+            )
+            assert self.page.evaluate(MARK_LOOKS) > 0
+            inside = "{include: [['[data-look]']]}"
+            contrast = self.axe(inside, {"runOnly": ["color-contrast"]})
+            found += [f"{scheme}: {line}" for line in contrast]
+        return found
+
+    def axe(self, where: str, options: dict[str, Any]) -> list[str]:
+        """Run axe-core on a part of the page; a line for each of the first elements it blames."""
+        options = options | {"resultTypes": ["violations"]}
+        found = self.page.evaluate(f"options => axe.run({where}, options)", options)["violations"]
         return [
-            f"{scheme}: {one['id']}: {node['target']} {node['failureSummary']}"
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
             for one in found
             for node in one["nodes"][:3]
         ]
 
 
+@pytest.fixture(scope="session")
+def visit(browser: Any, address: str) -> Iterator[Visit]:
+    """One visitor who goes from page to page."""
+    visitor = Visit(browser, address)
+    yield visitor
+    visitor.context.close()
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_page_is_quiet_accessible_and_fits_a_phone(page: str, browser: Any, address: str) -> None:
-    visit = Visit(browser, address)
-    try:
-        visit.page.goto(address + page, wait_until="networkidle")
-        assert not visit.errors, f"errors in the console: {visit.errors}"
-        assert not visit.outside, f"requests that leave the site: {visit.outside}"
-        axe = resources.files("axe_playwright_python") / "axe.min.js"
-        visit.page.evaluate(axe.read_text())
-        assert not (visit.violations("default") + visit.violations("slate"))
-        visit.page.set_viewport_size({"width": 360, "height": 780})
-        width = visit.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 360, f"{width} px wide on a screen of 360"
-    finally:
-        visit.page.context.close()
+def test_page_is_quiet_accessible_and_fits_a_phone(page: str, visit: Visit) -> None:
+    visit.go(page)
+    problems = visit.violations()
+    visit.page.set_viewport_size({"width": 360, "height": 780})
+    width = visit.page.evaluate("document.documentElement.scrollWidth")
+    problems += visit.axe("document", {"runOnly": ["scrollable-region-focusable"]})
+    visit.page.wait_for_load_state("networkidle")
+    assert not visit.errors, f"errors in the console: {visit.errors}"
+    assert not visit.outside, f"requests that leave the site: {visit.outside}"
+    assert not problems, "\n".join(problems)
+    assert width <= 360, f"{width} px wide on a screen of 360"
+
+
+def test_pale_text_and_a_picture_without_words_are_noticed(visit: Visit) -> None:
+    visit.go("/")
+    visit.page.evaluate(
+        "document.querySelector('article').insertAdjacentHTML('beforeend',"
+        "`<p style='color: #ddd'>pale</p><img src='assets/favicon.svg'>`)"
+    )
+    found = visit.violations()
+    assert sorted(line.split(":")[0] for line in found) == ["default", "image-alt"]
 
 
 def test_home_page_is_light(browser: Any, address: str) -> None:
-    visit = Visit(browser, address)
-    visit.page.goto(f"{address}/", wait_until="networkidle")
-    visit.page.context.close()
-    assert 10_000 < visit.weight < HOME_LIMIT
+    first = Visit(browser, address)  # with an empty cache
+    first.go("/", wait_until="networkidle")
+    first.context.close()
+    assert 10_000 < first.weight < HOME_LIMIT
 
 
-def test_a_request_that_leaves_the_site_is_noticed(browser: Any, address: str) -> None:
-    visit = Visit(browser, address)
-    visit.page.goto(f"{address}/", wait_until="networkidle")
+def test_a_request_that_leaves_the_site_is_noticed(visit: Visit) -> None:
+    visit.go("/")
     visit.page.evaluate("fetch('http://192.0.2.1/font.woff2').catch(() => 0)")
-    visit.page.context.close()
     assert visit.outside == ["http://192.0.2.1/font.woff2"]
 
 
-def test_search_finds_a_lesson(browser: Any, address: str) -> None:
-    visit = Visit(browser, address)
-    visit.page.goto(f"{address}/", wait_until="networkidle")
+def test_an_error_in_the_console_is_noticed(visit: Visit) -> None:
+    visit.go("/")
+    visit.page.evaluate("console.error('planted')")
+    assert visit.errors == ["planted"]
+
+
+def test_search_finds_a_lesson(visit: Visit) -> None:
+    visit.go("/", wait_until="networkidle")
     visit.page.keyboard.press("/")
     visit.page.keyboard.type("binomial")
     link = visit.page.locator(".md-search-result__link").first
     link.wait_for(timeout=20_000)
     assert "lessons/consistency" in (link.get_attribute("href") or "")
-    visit.page.context.close()
