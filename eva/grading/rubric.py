@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +33,13 @@ class CheckSpec(_Entry):
     Attributes:
         title: What is asked, in at most 36 characters, so that a table fits 80 columns.
         points: What it is worth.
+        hidden: Students learn how an official grading of it ended only when grades are published.
         hints: Questions that lead on, from the widest to the narrowest; none gives the answer.
     """
 
     title: Annotated[str, Field(min_length=1, max_length=36)]
     points: Annotated[int, Field(ge=0)]
+    hidden: bool = False
     hints: Annotated[tuple[Line, ...], Field(min_length=1, strict=False)]
 
 
@@ -62,6 +65,22 @@ class NetworkLimits(_Entry):
         return Limits(parameters=self.parameters, epochs=self.epochs)
 
 
+class LatePolicy(_Entry):
+    """What lateness costs in an official grading.
+
+    Attributes:
+        due: For everybody whom the roster gives no date of their own; without a zone it is UTC.
+        grace_minutes: So much later is not late.
+        percent_per_day: Of all points, for each day that has begun.
+        maximum_days: Later than this earns nothing.
+    """
+
+    due: datetime | None = None
+    grace_minutes: Annotated[float, Field(ge=0)] = 0
+    percent_per_day: Annotated[float, Field(ge=0, le=100)] = 10
+    maximum_days: Annotated[int, Field(ge=0)] = 7
+
+
 class Assignment(_Entry):
     """An assignment as its file says.
 
@@ -70,12 +89,14 @@ class Assignment(_Entry):
         title: For people.
         checks: In the order of the table, by id.
         limits: Of a network that is trained; None where nothing is.
+        late: What lateness costs; None where it costs nothing.
     """
 
     name: Line
     title: Line
     checks: Annotated[dict[str, CheckSpec], Field(min_length=1)]
     limits: NetworkLimits | None = None
+    late: LatePolicy | None = None
 
     @property
     def points(self) -> int:

@@ -1,0 +1,50 @@
+"""JSON as ``check50 --output json`` writes it: a result a check, with rationale and help.
+
+References:
+    CS50, check50: ``check50/runner.py`` (CheckResult) and ``check50/_api.py`` (Failure.payload).
+"""
+
+from __future__ import annotations
+
+import json
+
+from eva.grading.gradebook import Grade, Gradebook
+from eva.grading.report import Row
+from eva.grading.reports.escape import lines, plain
+from eva.grading.verdict import Json, Status
+
+_PASSED = {Status.PASSED: True, Status.FAILED: False}
+
+
+def render(gradebook: Gradebook, grade: Grade) -> str:
+    """JSON text; ``passed`` is null where a check was skipped or waits for a person."""
+    value: dict[str, Json] = {
+        "slug": gradebook.assignment.name,
+        "results": [_result(row) for row in grade.report.rows if not row.spec.hidden],
+        "version": "3",
+    }
+    if grade.reason:
+        value["error"] = {
+            "type": grade.outcome.value,
+            "value": plain(grade.reason),
+            "traceback": [],
+            "data": {},
+        }
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _result(row: Row) -> Json:
+    passed = _PASSED.get(row.verdict.status)
+    cause: Json = None
+    if passed is not True:
+        help_ = row.spec.hints[0] if row.verdict.status is Status.FAILED else None
+        cause = {"rationale": lines(row.verdict.message), "help": help_}
+    return {
+        "name": row.verdict.check,
+        "description": row.spec.title,
+        "passed": passed,
+        "log": [plain(line) for line in (row.verdict.trace or "").splitlines()],
+        "cause": cause,
+        "data": {"points": row.earned, "possible": row.spec.points},
+        "dependency": None,
+    }

@@ -1,0 +1,57 @@
+"""The result that GitHub Classroom's autograding runners hand to its reporter.
+
+A runner's output ``result`` is this JSON in base64; ``docs/guides/instructors.md`` has a workflow.
+
+References:
+    GitHub, classroom-resources/autograding-command-grader and autograding-grading-reporter.
+"""
+
+from __future__ import annotations
+
+import json
+
+from eva.grading.gradebook import Grade, Gradebook, Outcome
+from eva.grading.report import Row
+from eva.grading.reports.escape import lines, plain
+from eva.grading.verdict import Json, Status
+
+_STATUS = {Status.PASSED: "pass", Status.FAILED: "fail"}
+
+
+def render(gradebook: Gradebook, grade: Grade) -> str:
+    """JSON text: version, status, max_score and a test a check; hidden checks say no more."""
+    if grade.outcome in (Outcome.REFUSED, Outcome.UNFINISHED):
+        tests: list[Json] = [_entry("graded", "error", 0.0, plain(grade.reason))]
+        status = "error"
+    else:
+        tests = [_test(row) for row in grade.report.rows]
+        if grade.lateness.penalty:
+            late = f"{grade.lateness.days} days late"
+            tests.append(_entry("late", "fail", -grade.lateness.penalty, late))
+        status = "pass" if grade.report.passed and not grade.lateness.penalty else "fail"
+    value: dict[str, Json] = {
+        "version": 1,
+        "status": status,
+        "max_score": gradebook.assignment.points,
+        "tests": tests,
+    }
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _test(row: Row) -> Json:
+    hidden = row.spec.hidden
+    message = "published later" if hidden else lines(row.explain())
+    status = "error" if hidden else _STATUS.get(row.verdict.status, "error")
+    return _entry(row.spec.title, status, 0.0 if hidden else float(row.earned), message)
+
+
+def _entry(name: str, status: str, score: float, message: str) -> Json:
+    return {
+        "name": name,
+        "status": status,
+        "score": score,
+        "message": message,
+        "test_code": "",
+        "filename": "",
+        "line_no": 0,
+    }

@@ -1,0 +1,63 @@
+"""Gradescope's ``results.json`` of one student.
+
+References:
+    Gradescope, Autograder Specifications, "Output format".
+"""
+
+from __future__ import annotations
+
+import json
+
+from eva.grading.gradebook import Grade, Gradebook, Outcome
+from eva.grading.report import Row
+from eva.grading.reports.escape import lines, plain
+from eva.grading.verdict import Json, Status
+
+
+def render(gradebook: Gradebook, grade: Grade) -> str:
+    """JSON text: a test a check, and a leaderboard of small and accurate networks."""
+    value: dict[str, Json] = {
+        "score": grade.score,
+        "output": _output(gradebook, grade),
+        "output_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": [_test(number, row) for number, row in enumerate(grade.report.rows, start=1)],
+        "leaderboard": _leaderboard(grade),
+        "extra_data": {"outcome": grade.outcome.value, "tier": grade.tier, "digest": grade.digest},
+    }
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _output(gradebook: Gradebook, grade: Grade) -> str:
+    said = [f"{plain(gradebook.assignment.title)}: {grade.score:g}/{gradebook.assignment.points}"]
+    if grade.outcome is not Outcome.GRADED:
+        said.append(f"{grade.outcome.value}: {plain(grade.reason)}")
+    if grade.lateness.days:
+        said.append(f"{grade.lateness.days} days late: -{grade.lateness.penalty:g} points")
+    return "\n".join(said)
+
+
+def _test(number: int, row: Row) -> Json:
+    status = {Status.PASSED: "passed", Status.FAILED: "failed"}.get(row.verdict.status)
+    test: dict[str, Json] = {
+        "name": row.spec.title,
+        "number": str(number),
+        "score": float(row.earned),
+        "max_score": float(row.spec.points),
+        "output": lines(row.explain()),
+        "output_format": "text",
+        "visibility": "after_published" if row.spec.hidden else "visible",
+    }
+    if status is not None:
+        test["status"] = status
+    return test
+
+
+def _leaderboard(grade: Grade) -> list[Json]:
+    board: list[Json] = []
+    if grade.median is not None:
+        board.append({"name": "lowest of the last epochs, median", "value": grade.median})
+    if grade.parameters is not None:
+        board.append({"name": "parameters", "value": grade.parameters, "order": "asc"})
+    return board
