@@ -1,0 +1,69 @@
+"""A cluster of two nodes on this machine, of which one is killed in mid-run."""
+
+import importlib
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cohort_fakes import grade_class, write_class
+
+from eva.errors import GradingError
+from eva.grading.journal import read_journals
+from eva.grading.ray_engine import RayEngine
+from eva.grading.reports import gradebook_json
+from eva.grading.tasks import Plan
+
+CLASS = {f"s{i}": f"honest {7000 + i} {99.2 + i / 20:.2f}" for i in range(6)} | {"odd": "odd"}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray about itself
+        utils = importlib.import_module("ray.cluster_utils")
+        ray = importlib.import_module("ray")
+        made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        try:
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_that_is_killed_in_mid_run_costs_no_result(tmp_path: Path, cluster: Any) -> None:
+    doomed = cluster.add_node(num_cpus=1)
+    folder = write_class(tmp_path / "class", CLASS)
+    whole, _ = grade_class([folder], tmp_path / "whole.jsonl")
+    journal, log = tmp_path / "journal.jsonl", tmp_path / "log"
+    killed_at: list[int] = []
+
+    def kill() -> None:
+        while not journal.exists() or len(read_journals([journal]).seeds) < 2:
+            time.sleep(0.05)
+        cluster.remove_node(doomed, allow_graceful=False)
+        killed_at.append(len(read_journals([journal]).seeds))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    plan = Plan(make="cohort_fakes:make_work", config={"log": str(log), "pause": 0.4})
+    engine = RayEngine(plan, jobs=2, address=cluster.address)
+    book, cohort = grade_class([folder], journal, engine)
+    killer.join()
+    assert cohort.errors == {}
+    assert gradebook_json.render(book) == gradebook_json.render(whole)
+    total = len(read_journals([journal]).seeds)
+    assert 2 <= killed_at[0] < total, "it was killed in mid-run"
+    done = log.read_text().splitlines()
+    assert len(set(done)) <= len(done) <= len(set(done)) + 2, "only what it was doing is repeated"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_cluster_is_a_clear_error() -> None:
+    plan = Plan(make="cohort_fakes:make_work", config={})
+    with pytest.raises(GradingError, match="there is no Ray cluster at"):
+        RayEngine(plan, address="nonsense://")
