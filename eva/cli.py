@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.panel import Panel
 
-from eva import cli_models
+from eva import cli_grading, cli_models
 from eva.cli_common import (
     INTERRUPTED,
     DataDirOption,
@@ -40,6 +40,7 @@ data_app = typer.Typer(help="Find, fetch and verify MNIST.", no_args_is_help=Tru
 app.add_typer(data_app, name="data")
 app.command()(cli_models.summary)
 app.command()(cli_models.rf)
+cli_grading.register(app)
 
 
 @app.command()
