@@ -10,6 +10,7 @@ import json
 
 from eva.grading.gradebook import Grade, Gradebook
 from eva.grading.report import Row
+from eva.grading.reports import visible
 from eva.grading.reports.escape import lines, plain
 from eva.grading.verdict import Json, Status
 
@@ -20,13 +21,14 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
     """JSON text; ``passed`` is null where a check was skipped or waits for a person."""
     value: dict[str, Json] = {
         "slug": gradebook.assignment.name,
-        "results": [_result(row) for row in grade.report.rows if not row.spec.hidden],
+        "results": [_result(row) for row in visible.rows(grade)],
         "version": "3",
     }
-    if grade.reason:
+    reason = visible.reason(grade)
+    if reason:
         value["error"] = {
             "type": grade.outcome.value,
-            "value": plain(grade.reason),
+            "value": plain(reason),
             "traceback": [],
             "data": {},
         }

@@ -12,6 +12,7 @@ import json
 
 from eva.grading.gradebook import Grade, Gradebook, Outcome
 from eva.grading.report import Row
+from eva.grading.reports import visible
 from eva.grading.reports.escape import lines, plain
 from eva.grading.verdict import Json, Status
 
@@ -19,30 +20,28 @@ _STATUS = {Status.PASSED: "pass", Status.FAILED: "fail"}
 
 
 def render(gradebook: Gradebook, grade: Grade) -> str:
-    """JSON text: version, status, max_score and a test a check; hidden checks say no more."""
+    """JSON text: version, status, max_score and a test a check; hidden checks are left out."""
     if grade.outcome in (Outcome.REFUSED, Outcome.UNFINISHED):
         tests: list[Json] = [_entry("graded", "error", 0.0, plain(grade.reason))]
         status = "error"
     else:
-        tests = [_test(row) for row in grade.report.rows]
+        tests = [_test(row) for row in visible.rows(grade)]
         if grade.lateness.penalty:
             late = f"{grade.lateness.days} days late"
             tests.append(_entry("late", "fail", -grade.lateness.penalty, late))
-        status = "pass" if grade.report.passed and not grade.lateness.penalty else "fail"
+        status = "pass" if visible.passed(grade) else "fail"
     value: dict[str, Json] = {
         "version": 1,
         "status": status,
-        "max_score": gradebook.assignment.points,
+        "max_score": visible.possible(gradebook),
         "tests": tests,
     }
     return json.dumps(value, indent=1) + "\n"
 
 
 def _test(row: Row) -> Json:
-    hidden = row.spec.hidden
-    message = "published later" if hidden else lines(row.explain())
-    status = "error" if hidden else _STATUS.get(row.verdict.status, "error")
-    return _entry(row.spec.title, status, 0.0 if hidden else float(row.earned), message)
+    status = _STATUS.get(row.verdict.status, "error")
+    return _entry(row.spec.title, status, float(row.earned), lines(row.explain()))
 
 
 def _entry(name: str, status: str, score: float, message: str) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eva.grading.gradebook import Grade, Gradebook, Outcome
 from eva.grading.report import Row
+from eva.grading.reports import visible
 from eva.grading.reports.escape import html_text
 from eva.grading.reports.page import curves, page, table
 from eva.grading.verdict import Status
@@ -11,17 +12,16 @@ from eva.grading.verdict import Status
 
 def render(gradebook: Gradebook, grade: Grade) -> str:
     """HTML text; a hidden check shows that it exists, and no more, and so do the curves with it."""
-    possible = gradebook.assignment.points
-    hidden = [row for row in grade.report.rows if row.spec.hidden]
-    said = "so far, without hidden checks" if hidden else ""
-    score = grade.score - sum(row.earned for row in hidden)
+    said = ", hidden checks not counted" if visible.hides(grade) else ""
+    reason = visible.reason(grade)
     body = [
         f"<h1>{html_text(gradebook.assignment.title)}</h1>",
-        f"<p><b>{html_text(grade.student)}</b>: {max(score, 0):g} of {possible} points {said}</p>",
+        f"<p><b>{html_text(grade.student)}</b>: {visible.score(grade):g} of "
+        f"{visible.possible(gradebook)} points{said}</p>",
     ]
-    if grade.outcome is not Outcome.GRADED:
+    if grade.outcome is not Outcome.GRADED and reason:
         body.append(
-            f'<p class="{grade.outcome.value}">{grade.outcome.value}: {html_text(grade.reason)}</p>'
+            f'<p class="{grade.outcome.value}">{grade.outcome.value}: {html_text(reason)}</p>'
         )
     if grade.lateness.days:
         body.append(
@@ -31,7 +31,7 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
         )
     rows = [_cells(row) for row in grade.report.rows]
     body.append(table(["check", "points", "status", ""], rows, numbers=[1]))
-    if grade.trained and not any(row.verdict.check in ("reaches", "holds") for row in hidden):
+    if grade.trained and not visible.hides_training(grade):
         body += _trainings(gradebook, grade)
     return page(f"{gradebook.assignment.name}: {grade.student}", body)
 

@@ -10,19 +10,23 @@ import json
 
 from eva.grading.gradebook import Grade, Gradebook, Outcome
 from eva.grading.report import Row
+from eva.grading.reports import visible
 from eva.grading.reports.escape import lines, plain
 from eva.grading.verdict import Json, Status
 
 
 def render(gradebook: Gradebook, grade: Grade) -> str:
-    """JSON text: a test a check, and a leaderboard of small and accurate networks."""
+    """JSON text: a test a check, one for lateness, and a leaderboard; Gradescope adds the scores.
+
+    A hidden check is there with the visibility ``after_published``; nothing else tells of it.
+    """
+    tests = [_test(number, row) for number, row in enumerate(grade.report.rows, start=1)]
     value: dict[str, Json] = {
-        "score": grade.score,
         "output": _output(gradebook, grade),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [_test(number, row) for number, row in enumerate(grade.report.rows, start=1)],
+        "tests": [*tests, *_late(grade)],
         "leaderboard": _leaderboard(grade),
         "extra_data": {"outcome": grade.outcome.value, "tier": grade.tier, "digest": grade.digest},
     }
@@ -30,12 +34,25 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
 
 
 def _output(gradebook: Gradebook, grade: Grade) -> str:
-    said = [f"{plain(gradebook.assignment.title)}: {grade.score:g}/{gradebook.assignment.points}"]
-    if grade.outcome is not Outcome.GRADED:
-        said.append(f"{grade.outcome.value}: {plain(grade.reason)}")
-    if grade.lateness.days:
-        said.append(f"{grade.lateness.days} days late: -{grade.lateness.penalty:g} points")
+    said = [plain(gradebook.assignment.title)]
+    reason = visible.reason(grade)
+    if grade.outcome is not Outcome.GRADED and reason:
+        said.append(f"{grade.outcome.value}: {plain(reason)}")
     return "\n".join(said)
+
+
+def _late(grade: Grade) -> list[Json]:
+    if not grade.lateness.penalty:
+        return []
+    return [
+        {
+            "name": f"{grade.lateness.days} days late",
+            "score": -grade.lateness.penalty,
+            "max_score": 0.0,
+            "status": "failed",
+            "visibility": "visible",
+        }
+    ]
 
 
 def _test(number: int, row: Row) -> Json:
@@ -56,7 +73,7 @@ def _test(number: int, row: Row) -> Json:
 
 def _leaderboard(grade: Grade) -> list[Json]:
     board: list[Json] = []
-    if grade.median is not None:
+    if grade.median is not None and not visible.hides_training(grade):
         board.append({"name": "lowest of the last epochs, median", "value": grade.median})
     if grade.parameters is not None:
         board.append({"name": "parameters", "value": grade.parameters, "order": "asc"})
