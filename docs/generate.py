@@ -10,7 +10,17 @@ from __future__ import annotations
 
 import sys
 
-from makers import charts, code, fields, records, reference, rubric, transcripts
+from makers import (
+    benchmarks,
+    charts,
+    code,
+    fields,
+    notebook,
+    records,
+    reference,
+    rubric,
+    transcripts,
+)
 from makers.records import DOCS, ROOT
 
 README = ROOT / "README.md"
@@ -21,7 +31,8 @@ BEGIN, END = "<!-- experiments: made by docs/generate.py -->", "<!-- end of expe
 def made() -> dict[str, str]:
     """Text of every generated file by its path under the repository."""
     found = {"README.md": current_readme()}
-    for maker in (records, charts, fields, code, reference, rubric):
+    makers = (records, charts, fields, code, reference, rubric, benchmarks, notebook)
+    for maker in makers:
         found |= {f"docs/{path}": text.rstrip() + "\n" for path, text in maker.texts().items()}
     return found
 

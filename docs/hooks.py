@@ -13,6 +13,11 @@ from typing import Any
 
 NUMBERS = Path(__file__).parent / "generated" / "numbers.json"
 NAME = re.compile(r"\{\{ ([\w.]+) \}\}")
+# Code, signatures, attributes, and numbers in tables.
+UNSEARCHED = re.compile(
+    r'(<div(?= class="(?:\S+ )*(?:highlight|doc-attribute)")|<td(?= style="text-align: right))'
+)
+PROSE = re.compile(r"(<p|<ul)(?=>)")  # of the API reference, which is found by its names
 ROLE = re.compile(r":(?:class|func|meth|attr|exc|mod):<code>~?([\w.]+)</code>")
 
 
@@ -29,10 +34,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Turn the roles of docstrings into references that mkdocs-autorefs resolves, or plain code."""
+    """Turn roles into references that mkdocs-autorefs resolves; keep details out of the search.
+
+    The index of the search is loaded with every page, so it has to be small.
+    """
 
     def reference(match: re.Match[str]) -> str:
         short = match[1].rpartition(".")[2]
         return f'<autoref identifier="{match[1]}" optional><code>{short}</code></autoref>'
 
+    patterns = [UNSEARCHED] + [PROSE] * ("doc-object" in html)
+    for pattern in patterns:
+        html = pattern.sub(r"\1 data-search-exclude", html)
     return ROLE.sub(reference, html)

@@ -95,8 +95,7 @@ def growing_picture() -> str:
     """A real digit, and the boxes that the middle unit of each layer sees of it."""
     image = load_mini().test_images[405, 0]
     pixels = "".join(
-        f'<rect x="{x * CELL}" y="{y * CELL}" width="{CELL}" height="{CELL}" '
-        f'opacity="{v / 255:.2f}"/>'
+        f'<path opacity="{v / 255:.2f}" d="M{x} {y}h1v1h-1"/>'
         for y, row in enumerate(image.tolist())
         for x, v in enumerate(row)
         if v > 20
@@ -123,7 +122,7 @@ def growing_picture() -> str:
     return (
         f'<svg class="growing" viewBox="-3 -3 {28 * CELL + 6} {28 * CELL + 6}" role="img" '
         f'aria-label="{label}">\n<rect class="paper" width="{28 * CELL}" height="{28 * CELL}"/>\n'
-        f'<g class="ink">{pixels}</g>\n{"".join(boxes)}\n</svg>'
+        f'<g class="ink" transform="scale({CELL})">{pixels}</g>\n{"".join(boxes)}\n</svg>'
     )
 
 

@@ -97,6 +97,21 @@ def experiments_table(link: str) -> str:
     return "\n".join(lines)
 
 
+def spread_table() -> str:
+    """What seeds alone do to the last epoch of each experiment."""
+    lines = [
+        "| experiment | seeds | final test %, mean ± standard deviation | lowest | highest |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name in NAMES:
+        last = [run.rows[-1].test_accuracy for run in load(name)]
+        if last:
+            lines.append(
+                f"| {name} | {len(last)} | {spread(last)} | {min(last):.2f} | {max(last):.2f} |"
+            )
+    return "\n".join(lines)
+
+
 def conditions(runs: list[Run]) -> str:
     """Devices and PyTorch's versions that runs were made with."""
     devices = sorted({f"{r.device.name}, {r.device.threads} thread" for r in runs})
@@ -153,7 +168,6 @@ def timing_table() -> str:
 def _of_experiment(name: str) -> dict[str, str]:
     """Numbers of one experiment that pages quote."""
     runs = load(name)
-    train, test = PUBLISHED.get(name, (math.nan, math.nan))
     keys = [
         "parameters",
         "seeds",
@@ -167,11 +181,21 @@ def _of_experiment(name: str) -> dict[str, str]:
         "reached",
         "seconds",
         "minutes",
+        "test_epoch_5",
+        "test_epoch_6",
+        "published_last_train",
+        "published_last_test",
     ]
     numbers = dict.fromkeys(keys, NONE)
-    numbers |= {"published_train": f"{train:.2f}", "published_test": f"{test:.2f}"}
+    if name in PUBLISHED:
+        train, test = PUBLISHED[name]
+        numbers |= {"published_train": f"{train:.2f}", "published_test": f"{test:.2f}"}
+    log = published_log(name)
+    for kind in ("train", "test") if log else ():
+        numbers[f"published_last_{kind}"] = f"{log[-1][f'{kind}_accuracy_percent']:.2f}"
     if runs:
         last = [run.rows[-1] for run in runs]
+        epochs = by_epoch(runs)
         best = [run.best.test_accuracy for run in runs if run.best]
         numbers |= {
             "parameters": f"{runs[0].parameters:,}",
@@ -185,6 +209,8 @@ def _of_experiment(name: str) -> dict[str, str]:
             "first": spread([run.rows[0].test_accuracy for run in runs]),
             "reached": f"{sum(value >= 99.4 for value in best)} of {len(runs)}",
             "seconds": f"{seconds_an_epoch(runs):.0f}",
+            "test_epoch_5": spread([row.test_accuracy for row in epochs[5]]),
+            "test_epoch_6": spread([row.test_accuracy for row in epochs[6]]),
             "minutes": f"{statistics.median(run.seconds for run in runs) / 60:.0f}",
         }
     return {f"{name}.{key}": value for key, value in numbers.items()}
@@ -208,6 +234,7 @@ def texts() -> dict[str, str]:
     made["generated/experiments.md"] = experiments_table("{name}.md").replace(
         "[reference](reference.md)", "reference"
     )
+    made["generated/spread.md"] = spread_table()
     made["generated/timing.md"] = timing_table()
     for name in NAMES:
         made[f"generated/{name}-epochs.md"] = epochs_table(name)

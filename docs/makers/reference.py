@@ -154,12 +154,9 @@ def error_lists() -> dict[str, str]:
         by_class.setdefault(message.error, []).append(message)
     made = {}
     for name, found in by_class.items():
-        lines = ["| message | what to do | raised in |", "|---|---|---|"]
-        shown: dict[tuple[str, str], list[str]] = {}
-        for m in found:
-            shown.setdefault((_cell(m.problem), _cell(m.hint)), []).append(f"`{m.place}`")
-        for (problem, hint), places in shown.items():
-            lines.append(f"| {problem} | {hint} | {', '.join(dict.fromkeys(places))} |")
+        lines = ["| message | what to do |", "|---|---|"]
+        for problem, hint in dict.fromkeys((_cell(m.problem), _cell(m.hint)) for m in found):
+            lines.append(f"| {problem} | {hint or 'See above.'} |")
         made[name] = "\n".join(lines)
     return made
 

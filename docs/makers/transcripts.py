@@ -44,12 +44,12 @@ def run(names: Sequence[str]) -> None:
 
 
 def transcript(command: str, folder: Path) -> str:
-    """``$ command`` and its output, as someone with a terminal of 88 columns sees it."""
+    """``$ command`` and its output, as someone with a terminal of 80 columns sees it."""
     bin_folder = Path(sys.executable).parent
     environment = os.environ | {
         "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "COLUMNS": "88",
+        "COLUMNS": "80",
         "TERM": "dumb",
         "NO_COLOR": "1",
         "OMP_NUM_THREADS": "1",

@@ -47,7 +47,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         while not result.exists() and time.monotonic() < end:
             time.sleep(0.2)
     else:
-        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "mkdocs",
+            "build",
+            "--strict",
+        ]  # --quiet would hush --strict
         done = subprocess.run(
             [*command, "--site-dir", str(folder)],
             cwd=ROOT,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from _pytest.monkeypatch import MonkeyPatch
+from typer.testing import CliRunner
 
 from eva.cli import app
 
@@ -125,3 +126,25 @@ def test_transcripts_are_included_from_files_that_were_produced() -> None:
     for one in shown:
         text = (DOCS / "snippets" / f"{one}.txt").read_text()
         assert text.startswith("$ ") and len(text.splitlines()) > 1
+
+
+@pytest.mark.parametrize(
+    ("snippet", "arguments"),
+    [
+        ("summary", "summary eva.experiments.exp5 --input 1x28x28 --format classic"),
+        ("rf", "rf eva.experiments.exp5 --input 1x28x28 --layer transition_1"),
+    ],
+)
+def test_transcripts_that_print_the_same_everywhere_are_current(
+    snippet: str, arguments: str
+) -> None:
+    command, _, printed = (DOCS / "snippets" / f"{snippet}.txt").read_text().partition("\n")
+    assert command == f"$ eva {arguments}"
+    result = CliRunner().invoke(app, arguments.split())
+    assert [line.rstrip() for line in result.stdout.splitlines()] == printed.splitlines()
+
+
+def test_the_transcript_of_help_lists_commands_that_exist() -> None:
+    text = (DOCS / "snippets" / "help.txt").read_text()
+    names = re.findall(r"^│ ([a-z][a-z-]*) ", text, re.MULTILINE)
+    assert names and set(names) <= set(typer.main.get_command(app).commands)
