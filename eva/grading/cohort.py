@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from eva.errors import GradingError
+from eva.grading.candidate import Candidate
 from eva.grading.engines import Answer, Engine
 from eva.grading.gradebook import Gradebook, Seeds, make_gradebook, results_of, trains
 from eva.grading.journal import Contents, Journal
 from eva.grading.rubric import Assignment
-from eva.grading.staging import Candidate
 from eva.grading.tasks import Task, seed_task, static_task
 from eva.grading.verdict import Json
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,10 +96,9 @@ def archive_items(path: Path) -> Iterator[Item]:
     try:
         items = _zip_items if path.name.lower().endswith(".zip") else _tar_items
         yield from items(path)
-    except (
-        zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError,
-        NotImplementedError, RuntimeError, UnicodeError,
-    ) as error:  # fmt: skip
+    except Refused:
+        raise
+    except Exception as error:  # parsers of archives raise whatever hostile bytes lead them to
         detail = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise Refused(f"the archive can't be read: {detail}") from error
 

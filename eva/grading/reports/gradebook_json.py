@@ -1,4 +1,4 @@
-"""The whole gradebook as JSON; ``docs/guides/gradebook.md`` describes the schema."""
+"""The whole gradebook as JSON; ``docs/guides/instructors.md`` describes the schema."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from eva.errors import GradingError
 from eva.grading import staging
-from eva.grading.staging import Candidate, stage
+from eva.grading.candidate import Candidate
+from eva.grading.staging import stage
 
 HONEST = "honest 7000 99.5\n"
 
@@ -318,6 +319,12 @@ def test_a_bad_roster_is_a_clear_error(tmp_path: Path, content: bytes, words: st
 def test_a_roster_line_without_an_id_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "roster.csv").write_text("id,path\n,x.py\n")
     assert _students(tmp_path / "roster.csv") == {"roster.csv:2": "the roster's line has no id"}
+
+
+def test_a_member_without_a_name_is_a_row(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "anna.zip", {"x.py": HONEST, "y.txt": ""})
+    path.write_bytes(path.read_bytes().replace(b"y.txt", b"\0.txt"))
+    assert "archive can't be read" in str(_one(path).refusal)
 
 
 @given(st.lists(st.tuples(st.text(max_size=12), st.binary(max_size=30)), max_size=6))
