@@ -62,7 +62,9 @@ def answer_of(name: str, value: dict[str, Any], seconds: float) -> Answer:
 
 
 @dataclass(kw_only=True)
-class _Job:
+class Job:
+    """A task on its way through an engine; ``started`` is of its latest attempt."""
+
     name: str
     task: Task
     attempts: int = 0
@@ -81,7 +83,7 @@ class _Worker:
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
         }
-        self.job: _Job | None = None
+        self.job: Job | None = None
         # -P: a file torch.py where the instructor stands is a student's, not PyTorch.
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "eva.grading.worker"],
@@ -131,12 +133,12 @@ class LocalEngine:
         self.slots = jobs
         self._plan = plan
         self._workers: list[_Worker] = []
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._inbox: queue.SimpleQueue[tuple[_Worker, bytes]] = queue.SimpleQueue()
 
     def submit(self, name: str, task: Task) -> None:
         """See :class:`Engine`."""
-        self._waiting.append(_Job(name=name, task=task))
+        self._waiting.append(Job(name=name, task=task))
         self._start()
 
     def wait(self, seconds: float) -> list[Answer]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eva.errors import GradingError
-from eva.grading.engines import ATTEMPTS, TIMEOUTS, Answer, answer_of
+from eva.grading.engines import ATTEMPTS, TIMEOUTS, Answer, Job, answer_of
 from eva.grading.tasks import Plan, Task, perform
 
 
@@ -28,14 +28,6 @@ class Resources:
 
     cpus: float = 1.0
     gpus: float = 0.0
-
-
-@dataclass(kw_only=True)
-class _Job:
-    name: str
-    task: Task
-    attempts: int = 0
-    started: float = 0.0
 
 
 class RayEngine:
@@ -87,11 +79,11 @@ class RayEngine:
                 "`ray status` on the head shows it; --address auto finds the one of this machine.",
             ) from error
         self._function = ray.remote(_remote)
-        self._jobs: dict[Any, _Job] = {}
+        self._jobs: dict[Any, Job] = {}
 
     def submit(self, name: str, task: Task) -> None:
         """See :class:`eva.grading.engines.Engine`."""
-        self._start(_Job(name=name, task=task))
+        self._start(Job(name=name, task=task))
 
     def wait(self, seconds: float) -> list[Answer]:
         """See :class:`eva.grading.engines.Engine`."""
@@ -113,7 +105,7 @@ class RayEngine:
         if not self._left_to_others:
             self._ray.shutdown()
 
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: Job) -> None:
         job.attempts += 1
         job.started = time.monotonic()
         training = job.task["kind"] == "seed"

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import threading
 from typing import Any
 
 
 def main() -> None:
     """Work until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's affair
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints can't disturb the answers
     source = os.fdopen(os.dup(0), "rb")

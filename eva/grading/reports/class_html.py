@@ -72,14 +72,14 @@ def _leaderboard(grades: tuple[Grade, ...]) -> str:
 
 
 def _flagged(grades: tuple[Grade, ...]) -> str:
-    rows = [
-        [html_text(grade.student), f'<span class="{grade.outcome.value}">{what}</span>']
-        for grade in grades
-        for what in [
-            *([f"{grade.outcome.value}: {html_text(grade.reason)}"] if grade.reason else []),
-            *map(html_text, grade.flags),
-        ]
-    ]
+    rows = []
+    for grade in grades:
+        why = [html_text(flag) for flag in grade.flags]
+        if grade.reason:
+            kind = grade.outcome.value
+            why.insert(0, f'<span class="{kind}">{kind}: {html_text(grade.reason)}</span>')
+        if why:
+            rows.append([html_text(grade.student), "<br/>".join(why)])
     return table(["student", "why"], rows) if rows else "<p>Nothing.</p>"
 
 
