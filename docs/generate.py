@@ -15,6 +15,7 @@ from makers import (
     charts,
     code,
     fields,
+    house,
     notebook,
     records,
     reference,
@@ -31,7 +32,17 @@ BEGIN, END = "<!-- experiments: made by docs/generate.py -->", "<!-- end of expe
 def made() -> dict[str, str]:
     """Text of every generated file by its path under the repository."""
     found = {"README.md": current_readme()}
-    makers = (records, charts, fields, code, reference, rubric, benchmarks, notebook)
+    makers = (
+        records,
+        charts,
+        fields,
+        code,
+        reference,
+        rubric,
+        house,
+        benchmarks,
+        notebook,
+    )
     for maker in makers:
         found |= {f"docs/{path}": text.rstrip() + "\n" for path, text in maker.texts().items()}
     return found

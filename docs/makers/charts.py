@@ -11,7 +11,7 @@ from eva.recipe import Constant, Cosine, OneCycle, Step, Triangular
 from eva.record import Run
 from makers.records import NAMES, by_epoch, load, published_log
 
-WIDTH, LEFT, RIGHT, TOP, HEIGHT, STRIP = 560, 76, 16, 16, 300, 54
+WIDTH, LEFT, RIGHT, TOP, HEIGHT, STRIP = 560, 88, 16, 16, 300, 54
 TICKS = (96.0, 98.0, 99.0, 99.4, 99.7, 99.9)  # percent; the axis is the log of the error
 LOWEST, HIGHEST = 96.0, 99.95
 EPOCHS = 15
@@ -45,7 +45,7 @@ def accuracy_chart(name: str) -> str:
     keys = [("train", "training"), ("test", "test")] + (
         [("published", "published test")] * bool(log)
     )
-    svg = _svg(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 52)
+    svg = _svg(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 70)
     return _figure(svg, keys)
 
 
@@ -62,7 +62,7 @@ def comparison_chart() -> str:
     body.append("</g>")
     body.append(_epoch_labels(epochs, TOP + HEIGHT))
     description = "Mean test accuracy over the epochs; the table on this page has the numbers."
-    svg = _svg("Test accuracy of all experiments", description, body, TOP + HEIGHT + 44)
+    svg = _svg("Test accuracy of all experiments", description, body, TOP + HEIGHT + 58)
     return _figure(svg, [(name, name) for name, _ in found])
 
 
@@ -81,7 +81,7 @@ def schedules_chart(rates: Sequence[tuple[str, Sequence[float]]], epochs: int) -
         body.append(_line(points, f"line mean exp{index}"))
     body.append(_epoch_labels(epochs, TOP + 200, whole=True))
     description = "Each schedule's share of the peak learning rate from the first to the last step."
-    svg = _svg("Learning-rate schedules", description, body, TOP + 244)
+    svg = _svg("Learning-rate schedules", description, body, TOP + 258)
     return _figure(svg, [(f"exp{i}", label) for i, (label, _) in enumerate(rates, start=1)])
 
 
@@ -160,8 +160,8 @@ def _epoch_labels(epochs: int, y: float, *, whole: bool = False) -> str:
     """Numbers below the axis; ``whole`` where it runs to the end of the last epoch."""
     last = epochs if whole else epochs - 1
     marks = [e for e in range(0, last + 1) if e % 2 == 0] if last > 6 else list(range(last + 1))
-    text = "".join(_text(_x(e, last + 1), y + 20, str(e), "middle") for e in marks)
-    return text + _text((LEFT + WIDTH - RIGHT) / 2, y + 40, "epoch", "middle")
+    text = "".join(_text(_x(e, last + 1), y + 24, str(e), "middle") for e in marks)
+    return text + _text((LEFT + WIDTH - RIGHT) / 2, y + 50, "epoch", "middle")
 
 
 def _line(points: Sequence[Point], css: str) -> str:
