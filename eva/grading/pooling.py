@@ -26,8 +26,10 @@ import torch
 from torch import Tensor
 
 from eva.grading.counting import layer_of, memory_groups, overwritten
-from eva.grading.execution import jittered, observe, rerun
+from eva.grading.execution import jittered, observe
 from eva.grading.graph import Graph, Node, Program
+from eva.grading.positions import candidates, close, count, orders, permute
+from eva.grading.replay import Replay
 
 IMAGES = 3
 _GRIDS = re.compile(r"conv|pool|pad|upsample|interpolate|pixel_|slice|narrow|flip|roll|im2col")
@@ -104,6 +106,7 @@ class _Decision:
         tensors = jittered(graph, generator)
         x = torch.randn(IMAGES, *input_size, generator=generator)
         self.values = observe(program, tensors, x)
+        self.replay = Replay(program, self.values, generator)
         self.states: dict[str, State] = dict.fromkeys(tensors, FREE)
         self.states[program.input] = State(kind="map", axes=(2, 3))
         self.weights = set(tensors)  # values computed from stored tensors, these included
@@ -151,9 +154,9 @@ class _Decision:
 
     def _pooled_verdict(self, state: State) -> Pooling:
         last = [self.reductions[name] for name in sorted(state.reductions)]
-        means = [r for r in last if self._is_mean(r) and self._matters(r)]
+        means = [r for r in last if self._is_mean(r) and self.replay.matters(r.name)]
         if not means:
-            matter = [r for r in last if self._matters(r)] or last
+            matter = [r for r in last if self.replay.matters(r.name)] or last
             found = " and ".join(sorted({r.nodes[-1].op.split(".")[1] for r in matter}))
             return Pooling(
                 holds=False,
@@ -180,8 +183,6 @@ class _Decision:
         op = node.op.split(".")[1]
         layer = next((self.layers[r] for r in node.reads() if r in self.layers), None)
         return f"layer {layer} ({op})" if layer else op
-
-    # -- one value ---------------------------------------------------------------------------
 
     def _visit(self, node: Node, index: int, name: str) -> None:
         reads = list(dict.fromkeys(node.reads()))
@@ -215,24 +216,25 @@ class _Decision:
         counts = {self._positions(r, s) for r, s in maps.items()}
         if len(counts) > 1:
             return None
-        count = counts.pop()
+        positions = counts.pop()
+        axes_of = {r: state.axes for r, state in maps.items()}
         value = self.values[name]
-        if not self._reacts(node, index, value, maps):
+        if not self.replay.reacts(node, index, axes_of):
             return FREE  # reads the shape of the map alone, as zeros_like does
         again = []
-        for order in self._orders(count):
-            moved = {r: _permute(self.values[r], s.axes, order) for r, s in maps.items()}
-            again.append((order, self._run(node, moved)[index]))
-        if all(_close(result, value) for _, result in again):
+        for order in orders(positions, self.generator):
+            moved = {r: permute(self.values[r], s.axes, order) for r, s in maps.items()}
+            again.append((order, self.replay.run(node, moved)[index]))
+        if all(close(result, value) for _, result in again):
             if stores:
                 return None
             only = next(iter(maps)) if len(maps) == 1 else None
             return self._reduce(name, only, placed, [node])
-        for axes in _candidates(value, count):
-            if all(_close(result, _permute(value, axes, order)) for order, result in again):
+        for axes in candidates(value, positions):
+            if all(close(result, permute(value, axes, order)) for order, result in again):
                 return State(kind="map", axes=axes, placed=placed)
-        for axes in _candidates(value, count):
-            if self._pointwise(node, index, value, axes, maps):
+        for axes in candidates(value, positions):
+            if self.replay.pointwise(node, index, axes, axes_of):
                 return State(kind="map", axes=axes, placed=True)
         return self._new_grid(node, value, maps, placed)
 
@@ -247,9 +249,9 @@ class _Decision:
         if len(axes) > 1 or ranks != {value.ndim}:
             return None
         (trailing,) = axes
-        if trailing != tuple(range(2, value.ndim)) or _count(value, trailing) < 2:
+        if trailing != tuple(range(2, value.ndim)) or count(value, trailing) < 2:
             return None
-        smaller = any(_count(value, trailing) < self._positions(r, s) for r, s in maps.items())
+        smaller = any(count(value, trailing) < self._positions(r, s) for r, s in maps.items())
         cut = bool(_CROPS.search(node.op)) and smaller
         return State(kind="map", axes=trailing, placed=placed or cut)
 
@@ -281,100 +283,38 @@ class _Decision:
     def _of_composite(self, source: str, name: str, value: Tensor, placed: bool) -> State | None:
         """Test all nodes from a map to a value as if they were one operation."""
         axes = self.states[source].axes
-        nodes = self._between(source, name)
+        nodes = self.replay.between(source, name)
         inside = {source}.union(*(node.outputs for node in nodes))
         plain = not any(r in self.weights for n in nodes for r in n.reads() if r not in inside)
 
         def moved(order: Tensor) -> Any:
-            given = {source: _permute(self.values[source], axes, order)}
-            return self._again(nodes, given)[name]
+            given = {source: permute(self.values[source], axes, order)}
+            return self.replay.again(nodes, given)[name]
 
-        count = _count(self.values[source], axes)
-        again = [(order, moved(order)) for order in self._orders(count)]
-        if plain and all(_close(result, value) for _, result in again):
+        positions = count(self.values[source], axes)
+        again = [(order, moved(order)) for order in orders(positions, self.generator)]
+        if plain and all(close(result, value) for _, result in again):
             return self._reduce(name, source, placed, nodes)
-        for candidate in _candidates(value, count):
-            if all(_close(result, _permute(value, candidate, order)) for order, result in again):
+        for candidate in candidates(value, positions):
+            if all(close(result, permute(value, candidate, order)) for order, result in again):
                 return State(kind="map", axes=candidate, placed=placed)
         return None
-
-    def _orders(self, count: int) -> list[Tensor]:
-        """Permutations of positions: a cycle and a swap make up all others; one more by chance."""
-        cycle = torch.arange(count).roll(1)
-        swap = torch.arange(count)
-        swap[0], swap[-1] = count - 1, 0
-        return [cycle, swap, torch.randperm(count, generator=self.generator)]
 
     def _reduce(self, name: str, source: str | None, placed: bool, nodes: list[Node]) -> State:
         self.reductions[name] = _Reduction(name=name, source=source, placed=placed, nodes=nodes)
         return State(kind="pooled", reductions=frozenset({name}))
 
-    # -- experiments -------------------------------------------------------------------------
-
     def _positions(self, name: str, state: State) -> int:
-        return _count(self.values[name], state.axes)
-
-    def _run(self, node: Node, given: dict[str, Tensor]) -> list[Any]:
-        values = self._again([node], given)
-        return [values.get(name) for name in node.outputs]
-
-    def _again(self, nodes: list[Node], given: dict[str, Tensor]) -> dict[str, Any]:
-        """Values after running some nodes again with some values replaced."""
-        values = {**self.values, **given}
-        rerun(nodes, values)
-        return values
-
-    def _between(self, source: str, name: str) -> list[Node]:
-        """Nodes on the paths from one value to another, in order."""
-        reached, forward = {source}, []
-        for node in self.program.nodes:
-            if reached.intersection(node.reads()):
-                reached.update(filter(None, node.outputs))
-                forward.append(node)
-        wanted, found = {name}, []
-        for node in reversed(forward):
-            if wanted.intersection(node.outputs):
-                wanted.update(node.reads())
-                found.append(node)
-        return found[::-1]
-
-    def _reacts(self, node: Node, index: int, value: Tensor, maps: dict[str, State]) -> bool:
-        """Whether other numbers in the maps give other numbers."""
-        other = {r: 3 * self._noise(self.values[r]) for r in maps}
-        return not _close(self._run(node, other)[index], value)
-
-    def _pointwise(
-        self, node: Node, index: int, value: Tensor, axes: tuple[int, ...], maps: dict[str, State]
-    ) -> bool:
-        """Whether each position of the value reads the same position of the maps alone."""
-        sizes = [value.shape[a] for a in axes]
-        if any([self.values[r].shape[a] for a in s.axes] != sizes for r, s in maps.items()):
-            return False
-        count = _count(value, axes)
-        chosen = torch.randperm(count, generator=self.generator)[: count // 2]
-        changed = {}
-        for name, state in maps.items():
-            flat, back = _flatten(self.values[name], state.axes)
-            flat = flat.clone()
-            flat[..., chosen] = self._noise(flat[..., chosen])
-            changed[name] = back(flat)
-        again = self._run(node, changed)[index]
-        before, after = _flatten(value, axes)[0], _flatten(again, axes)[0]
-        kept = torch.ones(count, dtype=torch.bool)
-        kept[chosen] = False
-        return _close(before[..., kept], after[..., kept])
-
-    def _noise(self, like: Tensor) -> Tensor:
-        if not like.is_floating_point():
-            return torch.randint(0, 2, like.shape, generator=self.generator).to(like.dtype)
-        return torch.randn(like.shape, generator=self.generator).to(like.dtype)
+        return count(self.values[name], state.axes)
 
     def _is_mean(self, reduction: _Reduction) -> bool:
         """Whether the reduction, or a plain function of it alone, is a mean over the positions."""
-        if reduction.source is None:
+        source = reduction.source
+        if source is None:
             return False
+        axes = self.states[source].axes
         nodes, known = list(reduction.nodes), {reduction.name}
-        if self._averages(reduction.source, nodes, reduction.name):
+        if self.replay.averages(source, axes, nodes, reduction.name):
             return True
         for node in self.program.nodes:
             reads = set(node.reads())
@@ -383,38 +323,9 @@ class _Decision:
             if tensors and tensors <= known and not stored:
                 nodes.append(node)
                 known.update(filter(None, node.outputs))
-                if self._averages(reduction.source, nodes, node.outputs[0]):
+                if self.replay.averages(source, axes, nodes, node.outputs[0]):
                     return True
         return False
-
-    def _averages(self, source: str, nodes: list[Node], name: str) -> bool:
-        """Linear, and a map that is constant in each channel gives the constants."""
-        like, axes = self.values[source], self.states[source].axes
-        if not isinstance(self.values[name], Tensor) or not like.is_floating_point():
-            return False
-        one, other = self._noise(like), self._noise(like)
-        first = self._again(nodes, {source: one})[name]
-        second = self._again(nodes, {source: other})[name]
-        both = self._again(nodes, {source: 2 * one - 3 * other})[name]
-        if not _close(both, 2 * first - 3 * second):
-            return False
-        flat, back = _flatten(like, axes)
-        constants = self._noise(flat[..., :1])
-        result = self._again(nodes, {source: back(constants.expand_as(flat).clone())})[name]
-        rows = constants.flatten(1)
-        if result.shape[:1] != rows.shape[:1] or result.numel() != rows.numel():
-            return False
-        return _close(result.flatten(1).sort(1).values, rows.sort(1).values)
-
-    def _matters(self, reduction: _Reduction) -> bool:
-        """Whether the scores change when the pooled value does."""
-        value = self.values[reduction.name]
-        output = self.program.output
-        if reduction.name == output:
-            return True
-        given = {reduction.name: value + self._noise(value) * (1 + value.abs().max())}
-        nodes = self._between(reduction.name, output)
-        return not _close(self._again(nodes, given)[output], self.values[output])
 
 
 def _live(program: Program) -> list[Node]:
@@ -425,42 +336,3 @@ def _live(program: Program) -> list[Node]:
             wanted.update(node.reads())
             found.append(node)
     return found[::-1]
-
-
-def _count(value: Tensor, axes: tuple[int, ...]) -> int:
-    return math.prod(value.shape[a] for a in axes)
-
-
-def _candidates(value: object, count: int) -> list[tuple[int, ...]]:
-    """Neighbouring axes, one or two, that could be the positions."""
-    if not isinstance(value, Tensor) or count < 2:
-        return []
-    one = [(a,) for a in range(1, value.ndim)]
-    two = [(a, a + 1) for a in range(1, value.ndim - 1)]
-    return [axes for axes in (*two[::-1], *one) if _count(value, axes) == count]
-
-
-def _flatten(value: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Any]:
-    """Positions as the last axis, and the way back."""
-    rest = [a for a in range(value.ndim) if a not in axes]
-    order = [*rest, *axes]
-    shape = [value.shape[a] for a in order]
-    flat = value.permute(order).reshape([value.shape[a] for a in rest] + [-1])
-    inverse = [order.index(a) for a in range(value.ndim)]
-    return flat, lambda f: f.reshape(shape).permute(*inverse).contiguous()
-
-
-def _permute(value: Tensor, axes: tuple[int, ...], order: Tensor) -> Tensor:
-    flat, back = _flatten(value, axes)
-    permuted: Tensor = back(flat[..., order])
-    return permuted
-
-
-def _close(one: object, other: object) -> bool:
-    """Equal up to rounding, seen from the size of the larger numbers."""
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape:
-        return False
-    if not one.is_floating_point():
-        return torch.equal(one, other)
-    scale = float(other.detach().abs().nan_to_num(0, 0, 0).max()) if other.numel() else 0.0
-    return torch.allclose(one, other, rtol=1e-3, atol=1e-5 * scale + 1e-7, equal_nan=True)
