@@ -12,7 +12,8 @@ color:#1a1a1a}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;
 border-bottom:1px solid #ddd;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:
 tabular-nums}pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f6f6f6;padding:.6rem}
-td{overflow-wrap:anywhere}td pre{margin:0}.passed,.graded{color:#176b2c}.failed,.refused{color:#a31515}
+td{overflow-wrap:anywhere}td pre{margin:0}
+.passed,.graded{color:#176b2c}.failed,.refused{color:#a31515}
 .needs-review,.unfinished{color:#8a5a00}.skipped{color:#666}svg{max-width:100%;height:auto}
 """
 # Nothing may be loaded or run, whatever an escape might let through.
