@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-import tempfile
+import uuid
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,13 +178,13 @@ class Run(_Entry):
 def write_atomically(path: Path, content: bytes) -> Path:
     """Write a file beside its place and move it there, so that readers never see half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        part.replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return path
