@@ -16,6 +16,7 @@ from eva import errors
 from eva.cli import app
 from makers.records import ROOT
 
+BLANK = re.compile("‹[^›]*›|")
 ERRORS = [name for name, value in vars(errors).items() if isinstance(value, type)]
 
 
@@ -156,6 +157,8 @@ def error_lists() -> dict[str, str]:
     for name, found in by_class.items():
         lines = ["| message | what to do |", "|---|---|"]
         for problem, hint in dict.fromkeys((_cell(m.problem), _cell(m.hint)) for m in found):
+            if BLANK.fullmatch(problem) and BLANK.fullmatch(hint):
+                continue  # handed on from where the words are
             lines.append(f"| {problem} | {hint or 'See above.'} |")
         made[name] = "\n".join(lines)
     return made

@@ -26,6 +26,8 @@ TRANSCRIPTS: dict[str, tuple[str, ...]] = {
     "passing": (f'{MNIST_8K} --submission eva.experiments.exp5 -m "not slow"',),
     "receptive-field": ("pytest assignments/receptive_field",),
     "missing": ("eva train my_submission.py",),
+    "shapes": ("eva summary shapes.py --input 1x28x28",),
+    "too-fast": ("eva train too_fast.py --data mnist-mini",),
     "mini": ("eva train eva.experiments.exp5 --data mnist-mini --epochs 3 --out first-run",),
 }
 
@@ -39,6 +41,8 @@ def run(names: Sequence[str]) -> None:
             for part in ("assignments", "pyproject.toml"):
                 copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
                 copy(ROOT / part, Path(scratch) / part)
+            for path in SNIPPETS.glob("*.py"):  # submissions that the pages show
+                shutil.copy(path, scratch)
             text = "\n".join(transcript(command, Path(scratch)) for command in commands)
         (SNIPPETS / f"{name}.txt").write_text(text)
 

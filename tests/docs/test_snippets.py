@@ -132,19 +132,33 @@ def test_transcripts_are_included_from_files_that_were_produced() -> None:
     ("snippet", "arguments"),
     [
         ("summary", "summary eva.experiments.exp5 --input 1x28x28 --format classic"),
+        ("shapes", "summary shapes.py --input 1x28x28"),
         ("rf", "rf eva.experiments.exp5 --input 1x28x28 --layer transition_1"),
     ],
 )
 def test_transcripts_that_print_the_same_everywhere_are_current(
-    snippet: str, arguments: str
+    snippet: str, arguments: str, monkeypatch: MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(DOCS / "snippets")
+    monkeypatch.setenv("COLUMNS", "80")
     command, _, printed = (DOCS / "snippets" / f"{snippet}.txt").read_text().partition("\n")
     assert command == f"$ eva {arguments}"
     result = CliRunner().invoke(app, arguments.split())
-    assert [line.rstrip() for line in result.stdout.splitlines()] == printed.splitlines()
+    assert [
+        line.rstrip() for line in (result.stdout + result.stderr).splitlines()
+    ] == printed.splitlines()
 
 
 def test_the_transcript_of_help_lists_commands_that_exist() -> None:
     text = (DOCS / "snippets" / "help.txt").read_text()
     names = re.findall(r"^│ ([a-z][a-z-]*) ", text, re.MULTILINE)
     assert names and set(names) <= set(typer.main.get_command(app).commands)
+
+
+def test_the_submission_that_learns_too_fast_stops_as_its_transcript_says(tmp_path: Path) -> None:
+    submission = str(DOCS / "snippets" / "too_fast.py")
+    arguments = ["train", submission, "--data", "mnist-mini", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, arguments)
+    said = "TrainingError: the loss became NaN or infinite in epoch 0"
+    assert result.exit_code == 1 and said in " ".join(result.output.split())
+    assert said in " ".join((DOCS / "snippets" / "too-fast.txt").read_text().split())
