@@ -10,6 +10,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eva.cli_cohort import (
+    JOURNAL,
+    AddressOption,
+    EngineOption,
+    GpusOption,
+    JobsOption,
+    JournalOption,
+    MergeOption,
+    Official,
+    OfficialOption,
+    ReportOption,
+    SecretOption,
+    SeedsOption,
+    ShardOption,
+    TierOption,
+    export_app,
+    grade_officially,
+    merge,
+    targets_of,
+    write_reports,
+)
+
 if TYPE_CHECKING:
     from eva.errors import EvaError
     from eva.grading.report import Report
@@ -34,6 +56,7 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check_command)
     app.command("grade")(grade_command)
     app.command("watch")(watch_command)
+    app.add_typer(export_app, name="export")
 
 
 def check_command(
@@ -59,7 +82,11 @@ def check_command(
 
 def grade_command(
     submissions: Annotated[
-        list[str], typer.Argument(help="Files, folders with submission.py, or module names.")
+        list[str],
+        typer.Argument(
+            help="Files, folders with submission.py, or module names; with --official also "
+            "folders and archives of submissions, and a roster (.csv)."
+        ),
     ],
     assignment: AssignmentOption = "mnist_8k",
     data_dir: Annotated[
@@ -79,16 +106,54 @@ def grade_command(
     ] = False,
     hints: HintsOption = 0,
     as_json: JsonOption = False,
+    report: ReportOption = None,
+    official: OfficialOption = False,
+    seeds: SeedsOption = 3,
+    jobs: JobsOption = 1,
+    secret_file: SecretOption = None,
+    journal: JournalOption = JOURNAL,
+    shard: ShardOption = None,
+    merge_: MergeOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    gpus: GpusOption = 0.0,
+    allow_tier: TierOption = None,
 ) -> None:
-    """Run all checks: train each submission once on full MNIST, and print its score."""
+    """Run all checks: train each submission once on full MNIST, and print its score.
+
+    With --official a whole class of untrusted code is graded, with secret seeds, into a gradebook.
+    """
     from eva.cli_common import err, friendly_errors, out
 
     reports = []
     with friendly_errors():
+        rubric = _load_rubric(assignment)
+        targets = targets_of(report)
+        if merge_:
+            raise typer.Exit(merge(submissions, rubric, targets))
+        if official:
+            options = Official(
+                paths=submissions,
+                seeds=seeds,
+                jobs=jobs,
+                secret_file=secret_file,
+                journal=journal,
+                shard=shard,
+                engine=engine,
+                address=address,
+                gpus=gpus,
+                allow_tier=allow_tier,
+                data_dir=data_dir,
+                device=device,
+            )
+            raise typer.Exit(grade_officially(options, rubric, targets))
+        if secret_file or shard or address or allow_tier or engine != "local":
+            raise typer.BadParameter(
+                "these options are of an official grading", param_hint="without --official"
+            )
         from eva.grading.grade import Grading, require_submission
 
         console = err if as_json else out
-        rubric = _load_rubric(assignment)
         for submission in submissions:
             require_submission(submission)
         for submission in submissions:
@@ -113,6 +178,10 @@ def grade_command(
             sys.stdout.write(json.dumps([report.to_json() for report in reports], indent=1) + "\n")
         elif len(reports) > 1:
             _print_totals(reports)
+        if targets:
+            from eva.grading.reports.practice import practice_gradebook
+
+            write_reports(practice_gradebook(reports), targets)
     codes = {report.exit_code for report in reports}
     raise typer.Exit(1 if 1 in codes else max(codes))
 

@@ -49,7 +49,7 @@ class Trained:
     Attributes:
         index: Of the seed.
         accuracies: On the test images, in percent, one an epoch.
-        lowest: Of the last epochs that count, in percent.
+        lowest: Of the last epochs that count, in percent; 0 where there are too few of them.
     """
 
     index: int
@@ -229,7 +229,8 @@ def _grade(
 def _trained(result: dict[str, Any], limits: NetworkLimits) -> Trained:
     accuracies = tuple(result["accuracies"])
     last = accuracies[-limits.last_epochs :]
-    return Trained(index=result["index"], accuracies=accuracies, lowest=min(last, default=0.0))
+    lowest = min(last) if len(last) == limits.last_epochs else 0.0
+    return Trained(index=result["index"], accuracies=accuracies, lowest=lowest)
 
 
 def _parameters(verdicts: dict[str, Verdict]) -> int | None:

@@ -131,12 +131,7 @@ def load_assignment(name: str | Path) -> Assignment:
     Raises:
         GradingError: There is no such assignment, or a key is missing, unknown or ill-typed.
     """
-    path = Path(name)
-    if path.suffix != ".toml":
-        folder = path if len(path.parts) > 1 else _folders().get(str(name))
-        if folder is None:
-            raise _unknown(str(name))
-        path = folder / "assignment.toml"
+    path = assignment_file(name)
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -153,6 +148,21 @@ def load_assignment(name: str | Path) -> Assignment:
         raise GradingError(
             f"{path}: {key}: {first['msg']}.", "assignments/README.md describes the file."
         ) from error
+
+
+def assignment_file(name: str | Path) -> Path:
+    """Path of the file that :func:`load_assignment` reads for this name.
+
+    Raises:
+        GradingError: No assignment has this name.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    folder = path if len(path.parts) > 1 else _folders().get(str(name))
+    if folder is None:
+        raise _unknown(str(name))
+    return folder / "assignment.toml"
 
 
 def assignment_names() -> list[str]:

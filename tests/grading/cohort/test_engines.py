@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cohort_fakes import grade_class, write_class
+from cohort_fakes import grade_class, rubric, write_class
 
 from eva.errors import GradingError
 from eva.grading import engines
@@ -15,7 +15,8 @@ from eva.grading.engines import LocalEngine
 from eva.grading.gradebook import Outcome
 from eva.grading.journal import read_journals
 from eva.grading.reports import gradebook_json
-from eva.grading.tasks import Plan
+from eva.grading.tasks import Plan, Terms
+from eva.grading.verdict import CHECKS
 
 CLASS = {
     "anna": "honest 7000 99.5",
@@ -77,7 +78,8 @@ from pathlib import Path
 from cohort_fakes import grade_class
 from eva.grading.engines import LocalEngine
 from eva.grading.reports import gradebook_json
-from eva.grading.tasks import Plan
+from eva.grading.tasks import Plan, Terms
+from eva.grading.verdict import CHECKS
 folder, journal, log, out = map(Path, sys.argv[1:])
 plan = Plan(make="cohort_fakes:make_work", config={"log": str(log), "pause": 0.05})
 book, _ = grade_class([folder], journal, LocalEngine(plan, jobs=2))
@@ -155,7 +157,8 @@ def test_what_a_worker_prints_does_not_disturb_its_answers(
     assert "noise" in capfd.readouterr().err
 
 
-def test_a_plan_is_canonical_text() -> None:
-    plan = Plan(make="a:b", config={"z": 1, "a": 2})
-    assert json.loads(plan.to_json()) == {"make": "a:b", "config": {"z": 1, "a": 2}}
-    assert plan.to_json() == Plan(make="a:b", config={"a": 2, "z": 1}).to_json()
+def test_a_plan_keeps_the_order_of_the_checks() -> None:
+    terms = Terms(assignment=rubric(), secret=b"0123456789abcdef")
+    config = json.loads(Plan(make="a:b", config=terms.to_json()).to_json())["config"]
+    assert Terms.from_json(config) == terms
+    assert tuple(Terms.from_json(config).assignment.checks) == CHECKS
