@@ -1,5 +1,6 @@
 """What the pages say in words about the experiments is true of the records."""
 
+import csv
 import statistics
 from collections.abc import Callable
 from functools import cache
@@ -11,8 +12,9 @@ import pytest
 
 from eva.record import Run
 
-RECORDS = Path(__file__).parents[2] / "docs" / "records"
-NAMES = ("exp1", "exp2", "exp3", "exp4", "exp5", "reference")
+ROOT = Path(__file__).parents[2]
+RECORDS = ROOT / "docs" / "records"
+GOLDEN = ROOT / "tests" / "golden" / "reference"
 
 
 @cache
@@ -70,27 +72,20 @@ def test_3_underfits_is_restless_and_only_touches_the_target() -> None:
 @pytest.mark.parametrize("name", ["exp4", "exp5"])
 def test_4_and_5_jump_where_the_rate_drops(name: str) -> None:
     found = rises(name)
-    assert max(found[2:]) == found[6] > 0.3
+    assert max(found[2:]) == found[6] > 0.2
     assert max(found[7:]) == found[12] < found[6]
 
 
-def test_4_lies_below_its_test_curve_and_differs_from_the_published_end() -> None:
+def test_4_lies_below_its_test_curve_and_jumps_where_the_published_run_does_not() -> None:
     assert mean("exp4", "train")[-1] < mean("exp4")[-1]
-    assert mean("exp4", "train")[-1] > 98.755 + 0.2 and mean("exp4")[-1] > 99.41 + 0.05
+    with (GOLDEN / "exp4_log.csv").open(newline="") as file:
+        log = [float(row["test_accuracy_percent"]) for row in csv.DictReader(file)]
+    assert log[12] - log[11] < 0.02 < rises("exp4")[12]
 
 
-def test_no_two_experiments_end_as_far_apart_as_4_jumps() -> None:
-    ends = [mean(name)[-1] for name in NAMES]
-    assert max(ends) - min(ends) < rises("exp4")[6]
+def test_3_has_little_more_than_half_of_1s_parameters_and_ends_higher() -> None:
+    assert 0.5 < runs("exp3")[0].parameters / runs("exp1")[0].parameters < 0.55
     assert mean("exp3")[-1] > mean("exp1")[-1]
-
-
-def test_5_differs_from_4_by_less_than_a_seed_does_and_is_steadier() -> None:
-    spread = statistics.stdev(run.rows[-1].test_accuracy for run in runs("exp4"))
-    assert abs(mean("exp5")[-1] - mean("exp4")[-1]) < min(spread, 0.077)
-    held = {name: sum(run.held() for run in runs(name)) for name in ("exp4", "exp5")}
-    worst = {n: min(r.test_accuracy for run in runs(n) for r in run.rows[-4:]) for n in held}
-    assert held["exp5"] > held["exp4"] and worst["exp5"] > worst["exp4"]
 
 
 def test_the_reference_has_no_jump_and_holds_in_nine_runs_of_ten() -> None:
