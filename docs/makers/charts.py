@@ -45,7 +45,7 @@ def accuracy_chart(name: str) -> str:
     keys = [("train", "training"), ("test", "test")] + (
         [("published", "published test")] * bool(log)
     )
-    svg = _svg(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 70)
+    svg = _svg(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 84)
     return _figure(svg, keys)
 
 
@@ -131,7 +131,7 @@ def _rates(run: Run) -> str:
     """The strip below: learning rate at every tenth step."""
     steps = -(-run.data.train_size // run.recipe.batch_size)
     epochs = run.recipe.epochs
-    top = TOP + HEIGHT + 12
+    top = TOP + HEIGHT + 26
     peak = run.recipe.optimizer.lr
     points = []
     for step in range(0, epochs * steps, 10):
