@@ -21,6 +21,7 @@ from makers import (
     reference,
     rubric,
     transcripts,
+    widgets,
 )
 from makers.records import DOCS, ROOT
 
@@ -42,6 +43,7 @@ def made() -> dict[str, str]:
         house,
         benchmarks,
         notebook,
+        widgets,
     )
     for maker in makers:
         found |= {f"docs/{path}": text.rstrip() + "\n" for path, text in maker.texts().items()}

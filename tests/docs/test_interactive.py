@@ -1,0 +1,94 @@
+"""The pages that move, used as a person would use them."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def person(address: str) -> Iterator[Any]:
+    """A page in Chromium, and whatever goes wrong in it is a failure."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        found = None
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("this test needs chromium and playwright")
+        pytest.skip("this test needs chromium and playwright")
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        page = chromium.new_context(base_url=address, reduced_motion="reduce").new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        chromium.close()
+    assert not errors
+
+
+EXPLORER = "/interactive/receptive-fields/"
+
+
+def cells(page: Any, path: str) -> list[str]:
+    """Map, field, jump, padding and start of a layer, as the table shows them."""
+    texts: list[str] = page.locator(f'tr[data-path="{path}"] .number').all_inner_texts()
+    return texts
+
+
+def test_explorer_starts_with_experiment_5_and_says_what_a_unit_sees(person: Any) -> None:
+    person.goto(EXPLORER)
+    assert cells(person, "4") == ["11×11", "8×8", "2", "0", "7/2"]
+    said = person.locator("#explorer .seen .said")
+    assert "rows 10 to 17 and columns 10 to 17: 8 by 8 pixels" in said.inner_text()
+
+
+def test_hovering_a_unit_of_the_map_says_what_it_sees(person: Any) -> None:
+    person.goto(EXPLORER)
+    unit_map = person.locator("canvas.square.pick")
+    unit_map.scroll_into_view_if_needed()
+    box = unit_map.bounding_box()
+    person.mouse.move(box["x"] + box["width"] * 2.5 / 11, box["y"] + box["height"] * 0.5 / 11)
+    said = person.locator("#explorer .seen .said").inner_text()
+    assert "row 0, column 2 of 11 by 11 sees rows 0 to 7 and columns 4 to 11" in said
+
+
+def test_explorer_is_used_by_keyboard_alone(person: Any) -> None:
+    person.goto(EXPLORER)
+    person.get_by_role("radio", name="1 convolution").focus()
+    person.keyboard.press("Space")
+    person.get_by_role("slider", name="Row of the unit").focus()
+    person.keyboard.press("Home")
+    person.keyboard.press("ArrowRight")
+    said = person.locator("#explorer .seen .said").inner_text()
+    assert "Layer 1, convolution: unit in row 1," in said and "rows 1 to 3" in said
+
+
+def test_a_changed_network_is_computed_and_shared_by_its_address(person: Any) -> None:
+    person.goto(EXPLORER)
+    person.get_by_role("combobox", name="Network").select_option("dilated")
+    assert cells(person, "4") == ["28×28", "31×31", "1", "15", "0"]
+    person.get_by_label("stride of layer 1").fill("2")
+    person.get_by_label("stride of layer 1").press("Tab")
+    assert cells(person, "1") == ["14×14", "3×3", "2", "1", "0"]
+    person.get_by_role("combobox", name="New layer at the end").select_option("residual")
+    person.get_by_role("button", name="Add", exact=True).click()
+    assert cells(person, "5")[0] == "14×14"
+    person.wait_for_url("**net=c3s2p1.*")
+    shared, rows = person.url, cells(person, "5")
+    person.goto("about:blank")
+    person.goto(shared)
+    assert cells(person, "5") == rows
+    person.get_by_role("button", name="Remove layer 5", exact=True).click()
+    assert cells(person, "5") == []
+
+
+def test_a_network_that_does_not_fit_and_a_damaged_link_are_explained(person: Any) -> None:
+    person.goto(f"{EXPLORER}#size=8&net=c3.c3.c5")
+    assert "Layer 3 has no room" in person.get_by_role("alert").inner_text()
+    person.goto("about:blank")
+    person.goto(f"{EXPLORER}#size=8&net=q7")
+    assert "can't be read" in person.get_by_role("alert").inner_text()
