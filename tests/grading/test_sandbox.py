@@ -1,0 +1,171 @@
+"""The sandbox: what comes out, what the walls of each tier stop, and clear words without one."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eva.errors import GradingError
+from eva.grading import sandbox as room
+from eva.grading.extractor import LENGTH
+from eva.grading.sandbox import Sandbox, SandboxLimits, Tier, best_tier, why_not
+
+HONEST = Path(__file__).parent / "honest" / "adaptive_pool_flatten.py"
+PROBE = """
+import contextlib, os, socket
+found = []
+def can(what, action):
+    with contextlib.suppress(OSError):
+        action()
+        found.append(what)
+can("write eva", lambda: open({eva!r}, "a"))
+can("write here", lambda: open("new.py", "w"))
+can("write the root", lambda: open("/new", "w"))
+can("read /etc/passwd", lambda: open("/etc/passwd"))
+can("read the checkout", lambda: os.listdir({checkout!r}))
+can("connect", lambda: socket.create_connection(("127.0.0.1", {port}), 1))
+can("signal outside", lambda: os.kill({pid}, 0))
+can("become root", lambda: os.setuid(0))
+can("write the scratch", lambda: open(os.path.join(os.environ["TMPDIR"], "x"), "w"))
+raise RuntimeError("can " + ", ".join(found))
+"""
+
+
+@pytest.fixture(scope="module", params=[Tier.B, Tier.C])
+def weaker(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    reason = why_not(request.param)
+    if reason is not None:
+        pytest.skip(f"tier {request.param} is impossible here: {reason}")
+    with Sandbox(tier=request.param, limits=SandboxLimits(wall_seconds=60)) as warm:
+        yield warm
+
+
+def run(sandbox: Sandbox, folder: Path, code: str, **limits: float) -> tuple[str, str]:
+    """Status, and the mistake or message."""
+    (folder / "submission.py").write_text(code)
+    found = sandbox.extract(folder, limits=SandboxLimits(**limits) if limits else None)  # type: ignore[arg-type]
+    if found.status != "done":
+        return found.status, found.message
+    (size,) = LENGTH.unpack_from(found.captured)
+    header = json.loads(found.captured[LENGTH.size : LENGTH.size + size])
+    return "done", header["mistakes"].get("imports", {"problem": ""})["problem"]
+
+
+@pytest.fixture
+def probe() -> Iterator[str]:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield PROBE.format(
+            eva=str(Path(room.__file__)),
+            checkout=str(Path(room.__file__).parents[2] / "tests"),
+            port=server.getsockname()[1],
+            pid=os.getppid(),
+        )
+
+
+def test_tier_a_lets_a_submission_write_its_scratch_and_nothing_else(
+    sandbox: Sandbox, probe: str, tmp_path: Path
+) -> None:
+    status, problem = run(sandbox, tmp_path, probe)
+    assert (status, problem.partition("can ")[2]) == ("done", "write the scratch")
+
+
+def test_weaker_tiers_hold_what_the_threat_model_says(
+    weaker: Sandbox, probe: str, tmp_path: Path
+) -> None:
+    status, problem = run(weaker, tmp_path, probe)
+    held = problem.partition("can ")[2]
+    assert status == "done"
+    if weaker.tier is Tier.B:
+        assert held in ("write the scratch", "connect, write the scratch")  # TCP: Linux 6.7
+    else:
+        assert "write the scratch" in held
+
+
+def test_weaker_tiers_capture_the_same_graph(
+    sandbox: Sandbox, weaker: Sandbox, tmp_path: Path
+) -> None:
+    shutil.copy(HONEST, tmp_path / "submission.py")
+    found = weaker.extract(tmp_path)
+    assert found.tier == weaker.tier
+    assert found.captured == sandbox.extract(tmp_path).captured
+
+
+def test_weaker_tiers_end_what_a_submission_leaves_behind(weaker: Sandbox, tmp_path: Path) -> None:
+    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(3600)\n"
+    code += "print('passed')\nos._exit(0)\n"
+    started = time.monotonic()
+    status, _ = run(weaker, tmp_path, code)
+    assert status == "no-record"
+    assert time.monotonic() - started < 30
+    assert not list(Path("/tmp").glob("eva-sandbox-*/scratch"))
+
+
+def test_weaker_tiers_end_an_endless_loop_and_a_hoard(weaker: Sandbox, tmp_path: Path) -> None:
+    assert run(weaker, tmp_path, "while True: pass", wall_seconds=1)[0] == "timeout"
+    assert "MemoryError" in run(weaker, tmp_path, "x = bytearray(10**11)")[1]
+
+
+def test_environment_of_a_submission_is_empty_but_for_its_scratch(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_THE_INSTRUCTOR", "secret")
+    code = "import os\nraise RuntimeError(sorted(os.environ))"
+    assert "['HOME', 'TMPDIR']" in run(sandbox, tmp_path, code)[1]
+
+
+def test_output_beyond_its_cap_is_cut_off(sandbox: Sandbox, tmp_path: Path) -> None:
+    code = "import sys\nframe = sys._getframe()\n"
+    code += "while 'record' not in frame.f_locals: frame = frame.f_back\n"
+    code += "import os\nwhile True: os.write(frame.f_locals['record'], b'x' * 10**6)\n"
+    status, message = run(sandbox, tmp_path, code, output_bytes=10**7, wall_seconds=60)
+    assert status == "output"
+    assert "more than 10,000,000 bytes" in message
+
+
+def test_record_without_its_key_is_no_record(sandbox: Sandbox, tmp_path: Path) -> None:
+    code = "import sys, os\nframe = sys._getframe()\n"
+    code += "while 'record' not in frame.f_locals: frame = frame.f_back\n"
+    code += "os.write(frame.f_locals['record'], b'{}' * 100)\nos._exit(0)\n"
+    assert run(sandbox, tmp_path, code)[0] == "no-record"
+
+
+def test_a_killed_warm_parent_is_started_again(tmp_path: Path) -> None:
+    with Sandbox(tier=Tier.C) as own:
+        assert run(own, tmp_path, "raise ValueError(1)")[0] == "done"
+        parent = own._parent
+        assert parent is not None
+        parent.kill()
+        assert run(own, tmp_path, "raise ValueError(1)")[0] in ("done", "crashed")
+        assert run(own, tmp_path, "raise ValueError(2)") == (
+            "done",
+            "importing submission.py raised ValueError: 2",
+        )
+
+
+def test_sources_beyond_their_limits_and_an_empty_folder_are_answers(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    assert sandbox.extract(tmp_path).status == "done"  # "there is no file submission.py"
+    (tmp_path / "submission.py").write_text("x = 1\n" * 10_000)
+    found = sandbox.extract(tmp_path, limits=SandboxLimits(source_bytes=1000))
+    assert (found.status, found.captured) == ("crashed", b"")
+    assert "at most" in found.message
+
+
+def test_a_tier_that_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    why_not.cache_clear()
+    best_tier.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    try:
+        with pytest.raises(GradingError, match=r"(?s)bubblewrap is not installed.*apt-get install"):
+            Sandbox(tier=Tier.A)
+        assert best_tier() in (Tier.B, Tier.C)
+    finally:
+        why_not.cache_clear()
+        best_tier.cache_clear()
