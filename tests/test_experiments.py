@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from eva.grading.accuracy import holds
+from eva.grading.rubric import load_assignment
+from eva.grading.verdict import Status
 from eva.record import Run
 from eva.submission import load_submission
 
@@ -50,8 +53,7 @@ SEEDS = {"exp1": 3, "exp2": 3, "exp3": 3, "exp4": 5, "exp5": 5, "reference": 10}
 
 def load_records(name: str) -> list[Run]:
     runs = [Run.load(path) for path in sorted((RECORDS / name).glob("seed*.json"))]
-    if len(runs) < SEEDS[name]:
-        pytest.skip(f"only {len(runs)} of {SEEDS[name]} records of {name} were made yet")
+    assert len(runs) == SEEDS[name]
     return runs
 
 
@@ -63,7 +65,6 @@ def mean(values: list[float]) -> float:
 def test_records_are_of_the_recipe_in_the_repository(name: str) -> None:
     submission = load_submission(f"eva.experiments.{name}")
     runs = load_records(name)
-    assert runs
     for run in runs:
         assert run.submission == f"eva.experiments.{name}"
         assert run.recipe == submission.recipe
@@ -76,21 +77,18 @@ def test_records_are_of_the_recipe_in_the_repository(name: str) -> None:
 @pytest.mark.parametrize(("name", "least_test"), [("exp4", 99.38), ("exp5", 99.45)])
 def test_the_curves_agree_with_the_published_log(name: str, least_test: float) -> None:
     runs = load_records(name)
-    assert len(runs) >= 5
     with (REFERENCE / f"{name}_log.csv").open() as file:
         published = list(csv.DictReader(file))
     final_train = mean([run.rows[-1].train_accuracy for run in runs])
     assert final_train == pytest.approx(float(published[-1]["train_accuracy_percent"]), abs=0.3)
     assert mean([run.rows[-1].test_accuracy for run in runs]) >= least_test
-    # The schedule's drop: a jump at epoch 6, and next to nothing at epoch 7.
+    # The schedule's drop is a jump at epoch 6, more than twice the step after it, as published.
     train = [mean([run.rows[epoch].train_accuracy for run in runs]) for epoch in (5, 6, 7)]
-    assert train[1] - train[0] > 0.2
-    assert abs(train[2] - train[1]) < 0.15
+    assert train[1] - train[0] > max(0.2, 2 * abs(train[2] - train[1]))
 
 
 def test_the_reference_holds_the_target_in_nine_of_ten_seeds() -> None:
     runs = load_records("reference")
-    assert len(runs) == 10
     assert sum(run.held(99.4, epochs=4) for run in runs) >= 9
     assert mean([run.rows[-1].test_accuracy for run in runs]) >= 99.5
 
@@ -103,3 +101,27 @@ def test_experiment_2_overfits_and_experiment_3_underfits() -> None:
     }
     assert gap["exp2"] > 0.3
     assert gap["exp3"] < -0.5
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_the_story_tells_the_numbers_of_the_records(name: str) -> None:
+    runs = load_records(name)
+    story = " ".join(str(load_submission(f"eva.experiments.{name}").module.__doc__).split())
+    train = mean([run.rows[-1].train_accuracy for run in runs])
+    test = mean([run.rows[-1].test_accuracy for run in runs])
+    held = sum(run.held(99.4, epochs=4) for run in runs)
+    assert (
+        f"Result: on the last epoch {train:.2f} % of training and {test:.2f} % of testing, means of "
+        f"{len(runs)} seeds; {held} of {len(runs)} held 99.40 % over the last four epochs."
+    ) in story
+
+
+def test_what_the_last_check_says_of_each_experiment() -> None:
+    limits = load_assignment("mnist_8k").network_limits()
+    for name in ("exp1", "exp2", "exp3"):
+        for run in load_records(name):
+            assert holds(run, limits).status is Status.FAILED
+    for name in ("exp4", "exp5", "reference"):
+        for run in load_records(name):
+            held = run.held(99.4, epochs=4)
+            assert (holds(run, limits).status is Status.PASSED) == held

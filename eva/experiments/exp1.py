@@ -6,7 +6,8 @@ worth improving. How large it is does not matter yet.
 Change: an earlier, larger network is the start: six 3x3 convolutions with biases, BatchNorm after
 each, dropout, one max-pool, and the mean over the last map in place of a fully connected layer.
 
-Result: see docs/records.
+Result: on the last epoch 98.80 % of training and 99.11 % of testing, means of 3 seeds; 0 of 3 held
+99.40 % over the last four epochs.
 
 Analysis: the pipeline works, and training accuracy below test accuracy says that the network is
 held back by its dropout, not by its size. It is over the budget of 10,000 parameters, so the next

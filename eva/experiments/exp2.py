@@ -6,7 +6,8 @@ as a baseline for what comes later.
 Change: half the channels, no dropout, no augmentation; the last 5x5 maps are flattened and a
 fully connected layer answers.
 
-Result: see docs/records.
+Result: on the last epoch 99.78 % of training and 99.18 % of testing, means of 3 seeds; 0 of 3 held
+99.40 % over the last four epochs.
 
 Analysis: it overfits. Training accuracy is so close to 100 % that there is nothing left to learn
 from the training images, and the test images gain nothing from another epoch. A quarter of the

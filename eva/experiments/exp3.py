@@ -6,7 +6,8 @@ Change: no biases, a pointwise convolution and the mean over the map in place of
 connected layer, dropout after every block, and heavy augmentation: rotation, shear, scale, shift,
 a random crop, brightness and contrast.
 
-Result: see docs/records.
+Result: on the last epoch 98.24 % of training and 99.38 % of testing, means of 3 seeds; 0 of 3 held
+99.40 % over the last four epochs.
 
 Analysis: it underfits: training accuracy is far below test accuracy and both have stopped
 rising. Capacity, dropout and augmentation changed together, so the run does not tell which of

@@ -7,11 +7,12 @@ Change: the network stays. The learning rate rises to 0.1 over the first fifth o
 falls in a straight line to zero; Nesterov momentum; weight decay; and the weights that are tested
 are a moving average of the last few hundred steps.
 
-Result: see docs/records.
+Result: on the last epoch 99.37 % of training and 99.52 % of testing, means of 10 seeds; 10 of 10
+held 99.40 % over the last four epochs.
 
-Analysis: a rate that is high for long and then falls to nothing finds a better place than one
-that drops in steps, and averaging removes what is left of the noise, so the last epochs differ
-little. The augmentation is milder than experiment 5's.
+Analysis: at the end it is no better than experiment 5. What it gains is that every run holds the
+target: the rate is almost nothing in the last four epochs, and averaging removes what is left of
+the noise, so they differ little. The augmentation is milder than experiment 5's.
 
 Tuned on 5,000 training images that were set aside, one run for each of about twenty candidates
 (peak rate, weight decay, averaging, strength of the augmentation, channels, separable
