@@ -33,6 +33,10 @@ STATUS = {  # how the process ends; all others give a whole record
     "patched_clock": "timeout",
     "crash": "crashed",
 }
+EITHER = {  # where it depends on the moment
+    "hundred_gigabytes_of_output": ("timeout", "output", "no-record"),
+    "training_in_a_hook": ("done", "crashed"),  # autograd's threads may abort a forked process
+}
 WORTHLESS = {"trains_while_built"}  # accepted: what it brings is thrown away, see below
 WORDS = {  # what the student reads, where the reason must be the right one
     "exit_at_import": "ended itself",
@@ -83,10 +87,8 @@ def test_attack_is_refused_at_tier_a(
 ) -> None:
     found = extract(sandbox, tmp_path, path, short=name(path) in BRIEF)
     assert found.tier == "A"
-    if name(path) == "hundred_gigabytes_of_output":
-        assert found.status in ("timeout", "output", "no-record")
-    else:
-        assert found.status == STATUS.get(name(path), "done"), found.message
+    ends = EITHER.get(name(path), (STATUS.get(name(path), "done"),))
+    assert found.status in ends, found.message
     submitted = judge_static(found, RUBRIC)
     assert refusals(submitted)
     assert {v.status for v in submitted.verdicts.values()} <= set(Status)
