@@ -108,7 +108,9 @@ def test_a_coordinator_that_is_killed_resumes_byte_for_byte_and_leaves_no_worker
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert not out.exists()
-    time.sleep(0.3)
+    end = time.monotonic() + 30
+    while _workers(journal) and time.monotonic() < end:
+        time.sleep(0.05)
     assert _workers(journal) == []
     assert _start(folder, journal, log, out).wait() == 0
     assert out.read_text() == gradebook_json.render(whole)
