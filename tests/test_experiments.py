@@ -111,8 +111,8 @@ def test_the_story_tells_the_numbers_of_the_records(name: str) -> None:
     test = mean([run.rows[-1].test_accuracy for run in runs])
     held = sum(run.held(99.4, epochs=4) for run in runs)
     assert (
-        f"Result: on the last epoch {train:.2f} % of training and {test:.2f} % of testing, means of "
-        f"{len(runs)} seeds; {held} of {len(runs)} held 99.40 % over the last four epochs."
+        f"Result: on the last epoch {train:.2f} % of training and {test:.2f} % of testing, "
+        f"means of {len(runs)} seeds; {held} of {len(runs)} held 99.40 % over the last four epochs."
     ) in story
 
 
