@@ -15,12 +15,12 @@ from eva.errors import RuleError
 from eva.rf.algebra import Algebra
 from eva.rf.aten import RULES
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
+from eva.rf.shapes import plain_result
 from eva.rf.state import Axis, State, Status
 from eva.rf.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
 FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
-BATCH_NORM = torch.ops.aten.native_batch_norm.default
 HIDING = -1e4  # numbers below it are meant to hide something from a softmax
 
 
@@ -124,10 +124,8 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, then say what its results see."""
         kwargs = kwargs or {}
-        if func is BATCH_NORM and not args[5] and args[0].device.type == "meta":
-            # PyTorch decomposes it in Python, a millisecond a call; the result is of x's shape
-            result = (torch.empty_like(args[0]), *(args[0].new_empty(0) for _ in "mv"))
-        else:
+        result = None if kwargs else plain_result(func, args)
+        if result is None:
             result = func(*args, **kwargs)
         results = _tensors_of(result)
         if not results:
