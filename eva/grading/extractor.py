@@ -88,7 +88,7 @@ def _guard(config: dict[str, Any], record: int, control: socket.socket) -> None:
     tier, limits = config["tier"], job["limits"]
     if tier == "A":
         isolation.become(config["uid"])
-        isolation.enter_namespaces(limits["file_bytes"])
+        isolation.enter_namespaces(limits["file_bytes"], config["readable"])
         first = os.fork()
         if first:
             os.close(record)

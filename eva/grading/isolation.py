@@ -25,6 +25,7 @@ _NEW_NAMESPACES = (
 )
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 1, 2, 4, 32
 _MS_REC_PRIVATE = (1 << 14) | (1 << 18)
+_MS_BIND_ALL = (1 << 12) | (1 << 14)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _CAPABILITY_VERSION = 0x20080522
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
@@ -55,13 +56,14 @@ def become(uid: int) -> None:
         os.setresuid(uid, uid, uid)
 
 
-def enter_namespaces(scratch_bytes: int) -> None:
-    """Leave the machine's users, mounts, processes and network; /tmp is new and empty.
+def enter_namespaces(scratch_bytes: int, readable: Iterable[str]) -> None:
+    """Leave the machine's users, mounts, processes and network; /tmp is new.
 
     The next child that is forked is process 1 of the new world: when it ends, all in it end.
 
     Args:
         scratch_bytes: Size of the new /tmp.
+        readable: Folders of Python and eva; those below /tmp are all that is in the new one.
 
     Raises:
         OSError: The kernel refuses.
@@ -76,7 +78,13 @@ def enter_namespaces(scratch_bytes: int) -> None:
     with suppress(OSError):  # where it is read-only, a nested user namespace stays possible
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _require(libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None), "private mounts")
+    kept = {p: os.open(p, os.O_PATH) for p in readable if p.startswith("/tmp/")}
     mount_tmpfs("/tmp", scratch_bytes)
+    for place, opened in kept.items():
+        Path(place).mkdir(parents=True)
+        source = f"/proc/self/fd/{opened}".encode()
+        _require(libc.mount(source, place.encode(), None, _MS_BIND_ALL, None), f"bind {place}")
+        os.close(opened)
     mount_tmpfs("/proc", 4096)
 
 

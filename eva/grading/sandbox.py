@@ -115,7 +115,8 @@ def why_not(tier: Tier) -> str | None:
     if tier is Tier.A:
         if shutil.which("bwrap") is None:
             return "bubblewrap is not installed"
-        trial = f"from eva.grading.isolation import *; become({_user()}); enter_namespaces(4096)"
+        trial = f"become({_user()}); enter_namespaces(4096, {_readable()!r})"
+        trial = f"from eva.grading.isolation import *; {trial}"
         trial += "; import json"
     elif tier is Tier.B:
         if os.geteuid() != 0:
