@@ -4,11 +4,14 @@ python docs/generate.py                writes the README's table and docs/genera
 python docs/generate.py --check        writes nothing; exits 1 where something is not up to date
 python docs/generate.py --transcripts  runs the commands of docs/snippets again, and writes those;
                                        names after it choose some
+python docs/generate.py --weights FILE writes the weights of "Draw a digit" from a checkpoint of
+                                       the reference
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from makers import (
     benchmarks,
@@ -21,6 +24,7 @@ from makers import (
     reference,
     rubric,
     transcripts,
+    weights,
     widgets,
 )
 from makers.records import DOCS, ROOT
@@ -74,6 +78,9 @@ def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     if arguments[:1] == ["--transcripts"]:
         transcripts.run(arguments[1:])
+        return 0
+    if arguments[:1] == ["--weights"]:
+        weights.write(Path(arguments[1]))
         return 0
     files = made()
     if arguments == ["--check"]:

@@ -113,7 +113,9 @@ def test_it_learns_and_its_record_says_so(tiny: Dataset, tmp_path: Path) -> None
     assert [row.epoch for row in run.rows] == list(range(8))
     for row in run.rows:
         assert len(row.wrong) == round(100 - row.test_accuracy)
-        assert row.seconds_data + row.seconds_compute == pytest.approx(row.seconds_train, rel=0.3)
+        assert row.seconds_data > 0
+        assert row.seconds_compute > 0
+        assert row.seconds_data + row.seconds_compute <= row.seconds_train
         assert row.images_per_second == pytest.approx(300 / row.seconds_train)
     assert sum(map(sum, run.confusion)) == 100
     assert sum(run.confusion[i][i] for i in range(10)) == 100 - len(run.rows[-1].wrong)

@@ -23,7 +23,10 @@ def person(address: str) -> Iterator[Any]:
     errors: list[str] = []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        page = chromium.new_context(base_url=address, reduced_motion="reduce").new_page()
+        context = chromium.new_context(
+            base_url=address, reduced_motion="reduce", viewport={"width": 1280, "height": 1100}
+        )
+        page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
         chromium.close()
@@ -92,3 +95,70 @@ def test_a_network_that_does_not_fit_and_a_damaged_link_are_explained(person: An
     person.goto("about:blank")
     person.goto(f"{EXPLORER}#size=8&net=q7")
     assert "can't be read" in person.get_by_role("alert").inner_text()
+
+
+DRAW = "/interactive/draw/"
+
+
+def answer(page: Any) -> str:
+    """What the network says about the drawing."""
+    text: str = page.locator("#draw .thirds .said").inner_text()
+    return text
+
+
+def draw(page: Any, strokes: list[list[tuple[float, float]]]) -> None:
+    """Draw lines with the mouse, in shares of the drawing's side."""
+    page.locator("#draw").get_by_role("button", name="Clear").click()
+    box = page.get_by_role("application").bounding_box()
+    for first, *rest in strokes:
+        page.mouse.move(box["x"] + box["width"] * first[0], box["y"] + box["height"] * first[1])
+        page.mouse.down()
+        for x, y in rest:
+            page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y, steps=4)
+        page.mouse.up()
+
+
+def test_digits_that_are_drawn_are_read(person: Any) -> None:
+    person.goto(DRAW)
+    draw(person, [[(0.52, 0.15), (0.48, 0.85)]])
+    assert "answers 1" in answer(person)
+    draw(person, [[(0.25, 0.2), (0.75, 0.2), (0.45, 0.85)]])
+    assert "answers 7" in answer(person)
+    person.locator("#draw").get_by_role("button", name="Clear").click()
+    assert answer(person) == "Nothing is drawn yet."
+
+
+def test_a_one_is_drawn_by_keyboard(person: Any) -> None:
+    person.goto(DRAW)
+    person.get_by_role("application").focus()
+    person.keyboard.press("Delete")
+    person.keyboard.press("Space")
+    for _ in range(14):
+        person.keyboard.press("ArrowDown")
+    assert "answers 1" in answer(person)
+
+
+def test_hovering_a_feature_map_shows_the_field_over_the_drawing(person: Any) -> None:
+    person.goto(DRAW)
+    maps = person.locator("#draw .maps canvas")
+    assert maps.count() == 9
+    maps.first.scroll_into_view_if_needed()
+    box = maps.first.bounding_box()
+    person.mouse.move(box["x"] + box["width"] * 2.5 / 11, box["y"] + box["height"] * 0.5 / 11)
+    said = person.locator("#draw > .said").inner_text()
+    assert "row 0, column 2 of 11 by 11 sees rows 0 to 7 and columns 4 to 11" in said
+    person.get_by_role("combobox", name="After layer").select_option("4")
+    assert maps.count() == 16
+
+
+def test_the_drawing_page_is_light(person: Any) -> None:
+    sizes: list[int] = []
+
+    def weigh(response: Any) -> None:
+        sizes.append(int(response.headers.get("content-length", 0)))
+
+    person.on("response", weigh)
+    person.goto("about:blank")
+    person.goto(DRAW, wait_until="networkidle")
+    person.remove_listener("response", weigh)
+    assert 50_000 < sum(sizes) < 3_000_000
