@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.panel import Panel
 
-from eva import cli_grading, cli_models
+from eva import cli_grading, cli_models, cli_study
 from eva.cli_common import (
     INTERRUPTED,
     DataDirOption,
@@ -21,12 +20,12 @@ from eva.cli_common import (
     SubmissionArgument,
     err,
     friendly_errors,
+    load_announced,
     out,
 )
 from eva.errors import DataError
 
 if TYPE_CHECKING:
-    from eva.data import Dataset
     from eva.record import Run
 
 app = typer.Typer(
@@ -40,6 +39,7 @@ data_app = typer.Typer(help="Find, fetch and verify MNIST.", no_args_is_help=Tru
 app.add_typer(data_app, name="data")
 app.command()(cli_models.summary)
 app.command()(cli_models.rf)
+app.command("study")(cli_study.study_command)
 cli_grading.register(app)
 
 
@@ -79,7 +79,7 @@ def train(
         folder = folder or Path("runs") / f"{loaded.slug}-seed{seed}"
         _require_no_unfinished_run(folder, resume)
         model = loaded.build(seed)
-        dataset = _load_data(data, data_dir)
+        dataset = load_announced(data, data_dir)
         if holdout is not None:
             dataset = dataset.holdout(holdout)
 
@@ -139,7 +139,7 @@ def lr_find_command(
         from eva.submission import load_submission
 
         loaded = load_submission(submission)
-        dataset = _load_data(data, data_dir)
+        dataset = load_announced(data, data_dir)
         finding = lr_find(loaded.build(seed), loaded.recipe, dataset, device=device, seed=seed)
         if as_json:
             value = {"lrs": finding.lrs, "losses": finding.losses, "suggestion": finding.suggestion}
@@ -200,20 +200,6 @@ def _where(data_dir: Path | None) -> Path:
             "Run `eva data fetch`.",
         )
     return folder
-
-
-def _load_data(name: str, data_dir: Path | None) -> Dataset:
-    """Load a data set; what stands in for full MNIST is announced in a box."""
-    import warnings
-
-    from eva.data import DataWarning, load_data
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
-        data = load_data(name, data_dir)
-    if data.notice:
-        err.print(Panel(data.notice, title="not full MNIST", style="bold yellow"))
-    return data
 
 
 def _require_no_unfinished_run(folder: Path, resume: bool) -> None:

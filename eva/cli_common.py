@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.panel import Panel
 
 from eva.errors import DataError, EvaError, GradingError, TrainingError
+
+if TYPE_CHECKING:
+    from eva.data import Dataset
 
 out = Console()
 err = Console(stderr=True)
@@ -38,3 +42,17 @@ def friendly_errors() -> Iterator[None]:
         err.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
         codes = {DataError: OUTSIDE, GradingError: OUTSIDE, TrainingError: FAILED}
         raise typer.Exit(codes.get(type(error), USAGE)) from error
+
+
+def load_announced(name: str, data_dir: Path | None) -> Dataset:
+    """Load a data set; what stands in for full MNIST is announced in a box."""
+    import warnings
+
+    from eva.data import DataWarning, load_data
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        data = load_data(name, data_dir)
+    if data.notice:
+        err.print(Panel(data.notice, title="not full MNIST", style="bold yellow"))
+    return data
