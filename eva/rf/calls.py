@@ -30,7 +30,12 @@ class Context:
     def field(self, seen: Seen) -> ReceptiveField:
         """Receptive field of a tensor with this shape and state."""
         shape, state = seen
-        return receptive_field_of(state, shape, self.axes, self.names, self.algebra)
+
+        def make() -> ReceptiveField:
+            return receptive_field_of(state, shape, self.axes, self.names, self.algebra)
+
+        found: ReceptiveField = self.algebra.known(("field", shape, id(state)), state, make)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

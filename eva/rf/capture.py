@@ -53,6 +53,8 @@ class NeedsNumbers(Exception):
 
 def tensors_in(value: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists, dicts, dataclasses and plain objects, in order."""
+    if isinstance(value, tuple) and all(isinstance(v, torch.Tensor) for v in value):
+        return list(value)  # nearly always
     return [t for _, t in named_tensors(value)]
 
 
@@ -136,9 +138,11 @@ class Recorder(TorchDispatchMode):
             for i, (key, default) in enumerate(sig.arguments)
         }
         before = [t for v in bound.values() for t in _tensors_of(v)]
-        inputs = tuple((tuple(t.shape), self.state_of(t)) for t in before)
+        hidden = any(hasattr(t, FORBIDS) for t in before)
         sizes = tuple(tuple(t.shape) for t in results)
-        states = self._apply(sig, bound, inputs, sizes)
+        op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
+        inputs = tuple((t.shape, t.state) for t in op.tensors())
+        states = self._apply(op, sig.pointwise, hidden)
         if sig.is_view:
             for number, t in enumerate(results):
                 if t is not before[0]:
@@ -156,7 +160,7 @@ class Recorder(TorchDispatchMode):
                 self.write(t, state)
             else:
                 setattr(t, STATE, state)
-        self._forbid(sig, bound, before, results)
+        self._forbid(sig, bound, hidden, results)
         self.steps.append(
             Step(
                 name=sig.name,
@@ -169,20 +173,13 @@ class Recorder(TorchDispatchMode):
             self.frames[self.stack[-1]].ops.append(len(self.steps) - 1)
         return result
 
-    def _apply(
-        self,
-        sig: Signature,
-        bound: Mapping[str, Any],
-        inputs: tuple[tuple[Shape, State | None], ...],
-        sizes: tuple[Shape, ...],
-    ) -> Sequence[State | None]:
-        if all(state is None for _, state in inputs):
-            return [None] * len(sizes)
-        op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
-        if sig.name.endswith(("native_batch_norm", "_batch_norm_legit")) and bound.get("training"):
+    def _apply(self, op: Op, pointwise: bool, hidden: bool) -> Sequence[State | None]:
+        if not op.states:
+            return [None] * len(op.outputs)
+        if op.name.endswith(("native_batch_norm", "_batch_norm_legit")) and op["training"]:
             self.uses_batch_statistics = True
-        states = self._follow(op, sig.pointwise)
-        if any(hasattr(t, FORBIDS) for v in bound.values() for t in _tensors_of(v)):
+        states = self._follow(op, pointwise)
+        if hidden:
             states = [
                 None if s is None else self.algebra.bounded(s, "attention mask") for s in states
             ]
@@ -227,12 +224,12 @@ class Recorder(TorchDispatchMode):
         self,
         sig: Signature,
         bound: Mapping[str, Any],
-        before: Sequence[torch.Tensor],
+        hidden: bool,
         results: Sequence[torch.Tensor],
     ) -> None:
         """Mark constants that hold minus infinity: what is added to them may not be seen."""
         values = [v for v in bound.values() if isinstance(v, (int, float))]
-        if (values and min(values) < HIDING) or any(hasattr(t, FORBIDS) for t in before):
+        if hidden or (values and min(values) < HIDING):
             for t in results:
                 if getattr(t, STATE, None) is None:
                     setattr(t, FORBIDS, True)

@@ -272,7 +272,6 @@ def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:
 def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> AxisField:
     masks = line.masks.reshape(-1).tolist()
     hulls = tuple(_hull(m) for m in masks)
-    spans = [0 if h is None else h[1] - h[0] + 1 for h in hulls]
     status = line.status
     window = line.window
     jump: Fraction | None
@@ -281,6 +280,7 @@ def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> Axi
         size, smallest, density = window.size, window.min_size, window.density
         jump, start = window.jump, window.start
     else:
+        spans = [0 if h is None else h[1] - h[0] + 1 for h in hulls]
         size, smallest = max(spans), min(spans)
         seen = max((m.bit_count() for m, s in zip(masks, spans, strict=True) if s == size))
         density = Fraction(seen, size) if size else Fraction(0)

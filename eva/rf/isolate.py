@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,8 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
     names = {id(m): n for n, m in model.named_modules()}
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-        recorder.begin(names.get(id(module), ""), module, (args, list(kwargs.values())))
+        inputs = (args, list(kwargs.values())) if kwargs else args
+        recorder.begin(names.get(id(module), ""), module, inputs)
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         recorder.end(output)
@@ -37,6 +39,21 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """No search for cyclic garbage meanwhile: nearly all that a trace makes lives until its end.
+
+    A full search visits every object that PyTorch holds, and takes longer than a forward pass.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def factories_on(device: torch.device) -> contextlib.AbstractContextManager[Any]:

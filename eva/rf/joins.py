@@ -310,10 +310,10 @@ class Joins:
         """Whether what is seen depends on the position along a dimension, groups aside."""
         return any(dim in t.dims for g in state.groups for ts in g.values() for t in ts)
 
-    def known(self, key: Any, line: Line, make: Callable[[], Any]) -> Any:
-        """What ``make`` returns, made once for a key that names the line by its id."""
+    def known(self, key: Any, named: object, make: Callable[[], Any]) -> Any:
+        """What ``make`` returns, made once for a key that names an object by its id."""
         if key not in self._memo:
-            self._memo[key] = (make(), line)
+            self._memo[key] = (make(), named)
         return self._memo[key][0]
 
     def patterned(self, line: Line, window: Window | None) -> Line:

@@ -115,7 +115,7 @@ class Mixtures(Joins):
     def mix_channels(self, state: State, groups: int, count: int) -> State:
         """Dimension 1 mixed within each of ``groups`` equal groups, ``count`` channels out."""
         if groups == 1 or state.which is None:
-            if groups > 1 and not self.varies(state, 1):
+            if state.which is None and not self.varies(state, 1):
                 return replace(state, shape=(*state.shape[:1], count, *state.shape[2:]))
             return self.reduce(state, (1,), keep=count)
         dims, index = state.which

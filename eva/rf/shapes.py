@@ -27,7 +27,8 @@ def plain_result(func: Any, args: tuple[Any, ...]) -> Any:
 def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, ...] | None:
     if x.device.type != "meta" or rest[4]:
         return None
-    return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
+    nothing = x.new_empty(0)
+    return torch.empty_like(x), nothing, nothing
 
 
 def _cat(tensors: list[Tensor], dim: int = 0) -> Tensor | None:

@@ -19,7 +19,14 @@ from eva.rf.capture import (
     source_states,
 )
 from eva.rf.field import ReceptiveField
-from eva.rf.isolate import factories_on, is_scripted, stand_ins, untouched, watched
+from eva.rf.isolate import (
+    collector_paused,
+    factories_on,
+    is_scripted,
+    stand_ins,
+    untouched,
+    watched,
+)
 
 Size = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
 
@@ -48,6 +55,7 @@ def receptive_field(
     return trace(model, input_size, inputs=inputs, dtype=dtype).field(layer)
 
 
+@collector_paused()
 def trace(
     model: nn.Module,
     input_size: Size | None = None,

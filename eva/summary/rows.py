@@ -145,7 +145,7 @@ def _operation_row(call: Call, op: OpCall) -> Row:
 
 
 def _own_parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters(recurse=False))
+    return sum(p.numel() for p in module._parameters.values() if p is not None)
 
 
 def _size(sizes: tuple[tuple[int, ...], ...]) -> tuple[int, ...] | None:

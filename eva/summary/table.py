@@ -13,6 +13,7 @@ from torch import nn
 
 from eva.errors import ForwardError, InputSizeError
 from eva.rf import Trace, trace
+from eva.rf.isolate import collector_paused
 from eva.summary import classic, data_formats, html, markdown, rich_table
 from eva.summary.columns import DEFAULT_COLUMNS, Column
 from eva.summary.explain import explain
@@ -121,6 +122,7 @@ class Summary:
         return self.render(Format.HTML)
 
 
+@collector_paused()
 def summary(
     model: nn.Module,
     input_size: Size | None = None,

@@ -1,6 +1,7 @@
 """What a trace records, and that it leaves the model as it found it."""
 
 import copy
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from eva import rf
+from eva.errors import ForwardError
 from eva.rf import Status
 
 
@@ -321,7 +323,7 @@ def test_the_model_is_left_as_it_was_found() -> None:
 
 def test_the_model_is_left_as_it_was_found_even_when_it_fails() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(5, 2))
-    with pytest.raises(rf.trace.__globals__["ForwardError"]):
+    with pytest.raises(ForwardError):
         rf.trace(model, (1, 8, 8), mode="train")
     assert all(p.device.type == "cpu" for p in model.parameters())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -332,3 +334,17 @@ def test_a_large_image_costs_no_memory() -> None:
     model = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.Conv2d(64, 64, 3, padding=1))
     field = rf.receptive_field(model, (3, 100_000, 100_000 // 50))
     assert field.size == (11, 11)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_garbage_collector_is_left_as_it_was_found(running: bool) -> None:
+    was_running = gc.isenabled()
+    try:
+        (gc.enable if running else gc.disable)()
+        rf.trace(nn.Conv2d(1, 2, 3), (1, 9, 9))
+        assert gc.isenabled() == running
+        with pytest.raises(ForwardError):
+            rf.trace(nn.Conv2d(1, 2, 3), (2, 9, 9))
+        assert gc.isenabled() == running
+    finally:
+        (gc.enable if was_running else gc.disable)()
