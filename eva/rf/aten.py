@@ -260,7 +260,7 @@ def matmul(op: Op) -> Geometry:
     """Matrix product."""
 
     def apply(algebra: Algebra, op: Op) -> list[State | None]:
-        a, b = list(op.tensors())[:2]
+        a, b = op.tensors[:2]
         return [product(algebra, a, b, op.outputs[0])]
 
     return apply
@@ -271,7 +271,7 @@ def addmm(op: Op) -> Geometry:
     """Matrix product with something added."""
 
     def apply(algebra: Algebra, op: Op) -> list[State | None]:
-        extra, a, b = list(op.tensors())[:3]
+        extra, a, b = op.tensors[:3]
         states = [product(algebra, a, b, op.outputs[0]), extra.state]
         known = [s for s in states if s is not None]
         return [algebra.join(known, op.outputs[0]) if known else None]

@@ -129,7 +129,7 @@ def cat(op: Op) -> Geometry:
 
     def apply(algebra: Algebra, op: Op) -> list[State | None]:
         rank = len(op.outputs[0])
-        parts = [t for t in op.tensors() if t.shape != (0,)] or [op.first]
+        parts = [t for t in op.tensors if t.shape != (0,)] or [op.first]
         states = [t.state or State(shape=t.shape, groups=({},)) for t in parts]
         return [algebra.concat(states, op["dim"] % rank, op.outputs[0])]
 
@@ -145,8 +145,7 @@ def stack(op: Op) -> Geometry:
         dim = op["dim"] % len(out)
         thin = (*out[:dim], 1, *out[dim + 1 :])
         states = [
-            algebra.reshape(t.state or State(shape=t.shape, groups=({},)), thin)
-            for t in op.tensors()
+            algebra.reshape(t.state or State(shape=t.shape, groups=({},)), thin) for t in op.tensors
         ]
         return [algebra.concat(states, dim, out)]
 

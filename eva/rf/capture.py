@@ -21,6 +21,8 @@ from eva.rf.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
 FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
+META = torch.device("meta")
+NEW_DATA = torch.ops.aten.lift_fresh.default  # a tensor made of Python's numbers
 HIDING = -1e4  # numbers below it are meant to hide something from a softmax
 
 
@@ -111,11 +113,20 @@ def _signature(func: Any) -> Signature:
 
 
 class Recorder(TorchDispatchMode):
-    """Applies the rule of each operation that runs, and keeps the list of them."""
+    """Applies the rule of each operation that runs, and keeps the list of them.
 
-    def __init__(self, algebra: Algebra, numbers: Callable[[torch.Tensor], Any]) -> None:
+    Args:
+        algebra: For the states.
+        numbers: Reads an index tensor.
+        meta: The inputs have no numbers: tensors that a forward pass makes itself get none either.
+    """
+
+    def __init__(
+        self, algebra: Algebra, numbers: Callable[[torch.Tensor], Any], *, meta: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.algebra = algebra
+        self.meta = meta
         self.numbers = numbers
         self.frames: list[Frame] = []
         self.stack: list[int] = []
@@ -128,7 +139,11 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         result = None if kwargs else plain_result(func, args)
         if result is None:
+            if self.meta and "device" in kwargs:
+                kwargs = {**kwargs, "device": META}
             result = func(*args, **kwargs)
+            if self.meta and func is NEW_DATA:
+                result = result.to(META)
         results = _tensors_of(result)
         if not results:
             return result
@@ -141,7 +156,7 @@ class Recorder(TorchDispatchMode):
         hidden = any(hasattr(t, FORBIDS) for t in before)
         sizes = tuple(tuple(t.shape) for t in results)
         op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
-        inputs = tuple((t.shape, t.state) for t in op.tensors())
+        inputs = tuple([(t.shape, t.state) for t in op.tensors])
         states = self._apply(op, sig.pointwise, hidden)
         if sig.is_view:
             for number, t in enumerate(results):
@@ -245,7 +260,7 @@ class Recorder(TorchDispatchMode):
                 state=state,
                 values=None if state is not None else functools.partial(self.numbers, value),
             )
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple)) and _tensors_of(value):
             return [self._argument(v) for v in value]
         return value
 

@@ -271,7 +271,7 @@ def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:
 
 def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> AxisField:
     masks = line.masks.reshape(-1).tolist()
-    hulls = tuple(_hull(m) for m in masks)
+    hulls = tuple([_hull(m) for m in masks])
     status = line.status
     window = line.window
     jump: Fraction | None

@@ -56,11 +56,6 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def factories_on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Tensors that a forward pass makes itself belong there too, if that is ``meta``."""
-    return device if device.type == "meta" else contextlib.nullcontext()
-
-
 def is_scripted(module: nn.Module) -> bool:
     """Whether it is a TorchScript module, whose inside can't be changed."""
     return isinstance(module, torch.jit.ScriptModule)

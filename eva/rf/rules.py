@@ -11,8 +11,9 @@ for pointwise: its result says ``unknown`` and names it. To teach a new one::
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import Any
 
@@ -55,23 +56,26 @@ class Op:
     def __getitem__(self, key: str) -> Any:
         return self.args[key]
 
-    def tensors(self) -> Iterator[TensorArg]:
+    @cached_property
+    def tensors(self) -> tuple[TensorArg, ...]:
         """Every tensor among the arguments, lists included."""
+        found: list[TensorArg] = []
         for value in self.args.values():
             if isinstance(value, TensorArg):
-                yield value
+                found.append(value)
             elif isinstance(value, (list, tuple)):
-                yield from (v for v in value if isinstance(v, TensorArg))
+                found += [v for v in value if isinstance(v, TensorArg)]
+        return tuple(found)
 
     @property
     def first(self) -> TensorArg:
         """The first tensor argument: the data."""
-        return next(self.tensors())
+        return self.tensors[0]
 
-    @property
-    def states(self) -> list[State]:
+    @cached_property
+    def states(self) -> tuple[State, ...]:
         """What the tensor arguments see, those that an input reaches."""
-        return [t.state for t in self.tensors() if t.state is not None]
+        return tuple([t.state for t in self.tensors if t.state is not None])
 
 
 Geometry = Callable[[Algebra, Op], State | Sequence[State | None]]

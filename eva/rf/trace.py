@@ -21,7 +21,6 @@ from eva.rf.capture import (
 from eva.rf.field import ReceptiveField
 from eva.rf.isolate import (
     collector_paused,
-    factories_on,
     is_scripted,
     stand_ins,
     untouched,
@@ -117,12 +116,13 @@ def checked_model(model: Any) -> nn.Module:
         )
     inner = getattr(model, "_orig_mod", None)
     found: nn.Module = inner if isinstance(inner, nn.Module) else model
-    for name, tensor in [*found.named_parameters(), *found.named_buffers()]:
-        if is_lazy(tensor):
-            raise ForwardError(
-                f"The lazy layer of {name!r} has no shape yet.",
-                "Run the model once on a real batch; that decides the shapes of lazy layers.",
-            )
+    for path, layer in found.named_modules():
+        for name, tensor in (*layer._parameters.items(), *layer._buffers.items()):
+            if is_lazy(tensor):
+                raise ForwardError(
+                    f"The lazy layer of {f'{path}.{name}'.lstrip('.')!r} has no shape yet.",
+                    "Run the model once on a real batch; that decides the shapes of lazy layers.",
+                )
     return found
 
 
@@ -232,9 +232,9 @@ def _attempt(
         kwargs = {k: _placed(v, device) for k, v in kwargs.items()}
         named = [*named_tensors(args), *named_tensors(kwargs)]
         axes = source_states([t for _, t in named], algebra)
-        recorder = Recorder(algebra, numbers)
+        recorder = Recorder(algebra, numbers, meta=fallback is None)
         try:
-            with factories_on(device), watched(model, recorder), recorder:
+            with watched(model, recorder), recorder:
                 if is_scripted(model):  # takes no hooks
                     recorder.begin("", model, (args, list(kwargs.values())))
                 output = model(*args, **kwargs)

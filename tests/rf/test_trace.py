@@ -348,3 +348,29 @@ def test_the_garbage_collector_is_left_as_it_was_found(running: bool) -> None:
         assert gc.isenabled() == running
     finally:
         (gc.enable if was_running else gc.disable)()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: x + torch.tensor([1.0, 2.0]).view(1, 2, 1, 1),
+        lambda x: x * torch.arange(x.shape[-1]),
+        lambda x: x + torch.zeros(1, device="cpu"),
+        lambda x: x.cpu() + 1,
+        lambda x: x + torch.Tensor([1.0, 2.0]).view(1, 2, 1, 1),
+    ],
+)
+def test_tensors_made_in_forward_have_no_numbers_either(
+    use: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return use(self.conv(x))
+
+    found = rf.trace(Model(), (1, 9, 9))
+    assert found.device_fallback is None
+    assert found.field().size == (3, 3)
