@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-bench
+PEERS_READY := $(PEERS)/.ready
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint bench clean help
 
 help:  ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -29,5 +31,13 @@ lint: $(READY)  ## Check style, types and the floors of the house.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+$(PEERS_READY): tests/benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
+	@touch $(PEERS_READY)
+
+bench: $(READY) $(PEERS_READY)  ## Time training beside its peers and the floor; half an hour on a quiet machine.
+	$(BIN)/python tests/benchmarks/bench_training.py --growth
+
 clean:  ## Remove the environment and everything that can be made again.
-	rm -rf $(VENV) runs site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) runs site build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,324 @@
+"""An epoch of experiment 5 with augmentation and evaluation: eva, its peers, and the floor.
+
+    make bench                                            everything, into docs/records/benchmarks
+    python tests/benchmarks/bench_training.py --images 2560 --rounds 1 --out quick.json
+    python tests/benchmarks/bench_training.py --peers pytorch,keras --epochs 15 --out whole.json
+
+Each contestant is a process of its own; all run in turn, round after round, so that a busy minute
+of the machine meets them all. Quoted are medians over rounds, of epochs after the first, and
+ratios within a round. Peers are run by the Python of --peers-python; one that is unknown, not
+installed or broken is skipped with its name. Also measured: how fast eva starts, and (--growth)
+how cost grows with images, batch size and width.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eva.device import describe_device, describe_versions, select_device
+from eva.mnist_files import fetch, find
+from eva.record import write_atomically
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+OUT = ROOT / "docs" / "records" / "benchmarks" / "training.json"
+IMAGES = 60_000
+STEP_BATCH = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A module under ``peers`` and its options; ``ours`` runs in eva's own environment."""
+
+    module: str
+    options: tuple[str, ...] = ()
+    ours: bool = False
+
+
+WORKERS = ("--workers", "2")
+OURS = {
+    "eva": Contestant(module="eva_loop", ours=True),
+    "eva bf16 compiled": Contestant(module="eva_loop", options=("--bf16", "--compile"), ours=True),
+}
+PEERS = {
+    "pytorch": Contestant(module="pytorch_loop"),
+    "pytorch 2 workers": Contestant(module="pytorch_loop", options=WORKERS),
+    "lightning": Contestant(module="lightning_loop", options=WORKERS),
+    "fastai": Contestant(module="fastai_loop", options=WORKERS),
+    "skorch": Contestant(module="skorch_loop", options=WORKERS),
+    "keras": Contestant(module="keras_loop", options=WORKERS),
+}
+FLOOR = Contestant(module="floor", ours=True)
+
+
+class Skipped(Exception):
+    """A contestant that can't run, and why."""
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def run(one: Contestant, python: Path, data: Path, *more: str) -> tuple[list[Any], float]:
+    """JSON lines of a contestant, and the seconds of its process.
+
+    Raises:
+        Skipped: It failed; the message is its last line.
+    """
+    interpreter = sys.executable if one.ours else str(python)
+    if not Path(interpreter).exists():
+        raise Skipped(f"there is no {interpreter}; `make bench` makes it")
+    command = [interpreter, "-m", f"peers.{one.module}", "--data", str(data), *one.options, *more]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))}
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False, cwd=data
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise Skipped((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+    return [json.loads(line) for line in done.stdout.splitlines()], seconds
+
+
+def unpack(folder: Path, into: Path) -> Path:
+    """Lay MNIST out for torchvision, which wants it unpacked in a folder that it may write to."""
+    raw = into / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in folder.iterdir():
+        name, packed = file.name.removesuffix(".gz"), file.suffix == ".gz"
+        content = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
+        (raw / name).write_bytes(content)
+    return into
+
+
+def compare(
+    chosen: argparse.Namespace, contestants: dict[str, Contestant], data: Path
+) -> dict[str, Any]:
+    """Run all in turn, round after round."""
+    common = ["--images", str(chosen.images), "--threads", str(chosen.threads)]
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
+    floors: list[dict[str, float]] = []
+    skipped: dict[str, str] = {}
+    for number in range(chosen.rounds):
+        steps, _ = run(FLOOR, chosen.peers_python, data, "--threads", str(chosen.threads))
+        floors.append({line["variant"]: line["seconds"] for line in steps})
+        say(f"round {number + 1}: floor {1000 * min(floors[-1].values()):.2f} ms a step")
+        for name, one in contestants.items():
+            if name in skipped:
+                continue
+            try:
+                lines, seconds = run(
+                    one, chosen.peers_python, data, *common, "--epochs", str(chosen.epochs)
+                )
+            except Skipped as error:
+                skipped[name] = str(error)
+                say(f"skipped {name}: {error}")
+                continue
+            head, *epochs = lines
+            accuracy = epochs[-1]["test_accuracy"]
+            results[name].append(
+                {
+                    "seconds": [epoch["seconds"] for epoch in epochs],
+                    "test_accuracy": accuracy,
+                    "process_seconds": seconds,
+                    "versions": head["versions"],
+                }
+            )
+            say(f"  {name}: {steady(results[name][-1]):.2f} s an epoch, {accuracy:.2f} %")
+    return summary(chosen, {n: r for n, r in results.items() if r}, floors) | {"skipped": skipped}
+
+
+def steady(result: dict[str, Any]) -> float:
+    """Median seconds of the epochs after the first, which warms up; of it, where it is alone."""
+    seconds = result["seconds"]
+    return statistics.median(seconds[1:] or seconds)
+
+
+def summary(
+    chosen: argparse.Namespace,
+    results: dict[str, list[dict[str, Any]]],
+    floors: list[dict[str, float]],
+) -> dict[str, Any]:
+    """Medians, and ratios of what ran in the same round."""
+    steps = -(-chosen.images // STEP_BATCH)
+    by_round = [steps * min(floor.values()) for floor in floors]
+    peers = [name for name in results if name in PEERS and len(results[name]) == chosen.rounds]
+    times = {name: [steady(result) for result in rounds] for name, rounds in results.items()}
+    best = min(peers, key=lambda name: statistics.median(times[name]), default=None)
+    ratios = {}
+    for name in (name for name in OURS if name in times):
+        pairs = list(zip(times[name], by_round, strict=True))
+        ratios[name] = {"to_floor": spread([ours / floor for ours, floor in pairs])}
+        if best is not None:
+            pairs = list(zip(times[best], times[name], strict=True))
+            ratios[name]["best_peer_to_it"] = spread([theirs / ours for theirs, ours in pairs])
+    return {
+        "contestants": {
+            name: {
+                "epoch_seconds": statistics.median(times[name]),
+                "first_epoch_seconds": statistics.median(r["seconds"][0] for r in rounds),
+                "process_seconds": statistics.median(r["process_seconds"] for r in rounds),
+                "test_accuracy": statistics.median(r["test_accuracy"] for r in rounds),
+                "versions": rounds[0]["versions"],
+                "rounds": [r["seconds"] for r in rounds],
+            }
+            for name, rounds in results.items()
+        },
+        "floor": {
+            "epoch_seconds": statistics.median(by_round),
+            "step_seconds": {
+                name: statistics.median(floor[name] for floor in floors) for name in floors[0]
+            },
+        },
+        "best_peer": best,
+        "ratios": ratios,
+    }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and range over rounds."""
+    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+
+
+def start_up(rounds: int) -> dict[str, float]:
+    """Milliseconds, medians: ``import eva`` where torch is there already, and ``eva --help``."""
+    timed = (
+        "import time, torch; t = time.perf_counter(); {}; print(1000 * (time.perf_counter() - t))"
+    )
+    clock = {
+        "import eva beyond torch": timed.format("import eva"),
+        "eva.Trainer beyond torch": timed.format("import eva; eva.Trainer"),
+    }
+    times: dict[str, list[float]] = {name: [] for name in (*clock, "eva --help")}
+    for _ in range(rounds + 1):
+        for name, code in clock.items():
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            )
+            times[name].append(float(done.stdout))
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "eva", "--help"], capture_output=True, check=True)
+        times["eva --help"].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
+def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, float]]]:
+    """Seconds of an epoch against images, batch size and width, beside the floor's."""
+    images = [chosen.images * times // 16 for times in (1, 2, 4, 8, 16)]
+    middle = images[2]
+    axes = {
+        "images": [(n, STEP_BATCH, 1) for n in images],
+        "batch": [(middle, batch, 1) for batch in (32, 64, 128, 256, 512, 1024)],
+        "width": [(middle, STEP_BATCH, width) for width in (1, 2, 3, 4)],
+    }
+    known: dict[tuple[int, int], float] = {}
+    rows: dict[str, list[dict[str, float]]] = {}
+    for axis, points in axes.items():
+        rows[axis] = []
+        for n, batch, width in points:
+            options = ["--threads", str(chosen.threads), "--batch", str(batch)]
+            options += ["--width", str(width)]
+            if (batch, width) not in known:
+                lines, _ = run(FLOOR, chosen.peers_python, data, *options)
+                known[batch, width] = min(line["seconds"] for line in lines)
+            row = {"images": n, "batch": batch, "width": width}
+            row["floor_seconds"] = -(-n // batch) * known[batch, width]
+            for name, one in OURS.items():
+                lines, _ = run(
+                    one, chosen.peers_python, data, *options, "--images", str(n), "--epochs", "3"
+                )
+                row[name] = statistics.median(line["seconds"] for line in lines[2:])
+            rows[axis].append(row)
+            cells = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+            say(f"  growth: {cells}")
+    return rows
+
+
+def choose(names: str | None, skipped: dict[str, str]) -> dict[str, Contestant]:
+    """The peers asked for; an unknown name goes to ``skipped``."""
+    asked = list(PEERS) if names is None else [name.strip() for name in names.split(",") if name]
+    for name in asked:
+        if name not in PEERS:
+            skipped[name] = f"no peer is called so; known: {', '.join(PEERS)}"
+            say(f"skipped {name}: {skipped[name]}")
+    return {name: PEERS[name] for name in asked if name in PEERS}
+
+
+def main() -> None:
+    """Run the benchmark and write its record."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peers", help=f"Default: {', '.join(PEERS)}.")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=IMAGES, help="Fewer, for a quick look.")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--growth", action="store_true", help="Also how cost grows.")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--peers-python", type=Path, default=ROOT / ".venv-bench/bin/python")
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args()
+    device = select_device()
+    if device.type == "cpu":
+        say("no GPU: everything runs on the CPU")
+    unknown: dict[str, str] = {}
+    contestants = OURS | choose(chosen.peers, unknown)
+    record: dict[str, Any] = {
+        "command": " ".join(["python", "tests/benchmarks/bench_training.py", *sys.argv[1:]]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": describe_device(device, bf16=False, compiled=False).model_dump()
+        | {"threads": chosen.threads, "cores": os.cpu_count()},
+        "versions": describe_versions(),
+        "images": chosen.images,
+        "epochs": chosen.epochs,
+        "rounds": chosen.rounds,
+        "load_before": os.getloadavg()[0],
+    }
+    folder = find(chosen.data_dir) or fetch()
+    with tempfile.TemporaryDirectory() as scratch:
+        data = unpack(folder, Path(scratch))
+        record |= compare(chosen, contestants, data)
+        record["skipped"] |= unknown
+        record["start_up"] = start_up(5)
+        record["growth"] = growth(chosen, data) if chosen.growth else None
+    say(table(record))
+    write_atomically(chosen.out, (json.dumps(record, indent=1) + "\n").encode())
+    say(f"written to {chosen.out}")
+
+
+def table(record: dict[str, Any]) -> str:
+    """All of it as text."""
+    lines = [f"{'':20} s/epoch  first  process  test %"]
+    for name, row in record["contestants"].items():
+        lines.append(
+            f"{name:20} {row['epoch_seconds']:7.2f} {row['first_epoch_seconds']:6.2f} "
+            f"{row['process_seconds']:8.1f} {row['test_accuracy']:7.2f}"
+        )
+    lines.append(f"{'floor':20} {record['floor']['epoch_seconds']:7.2f}")
+    for name, ratios in record["ratios"].items():
+        for what, value in ratios.items():
+            lines.append(
+                f"{name}, {what.replace('_', ' ')}: {value['median']:.2f} "
+                f"({value['lowest']:.2f} to {value['highest']:.2f})"
+            )
+    lines += [f"{name}: {value:.0f} ms" for name, value in record["start_up"].items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
