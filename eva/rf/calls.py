@@ -10,10 +10,9 @@ from torch import nn
 
 from eva.errors import ForwardError
 from eva.rf.algebra import Algebra
-from eva.rf.capture import (
-    Shape,
-)
-from eva.rf.field import ReceptiveField, receptive_field_of
+from eva.rf.capture import Shape
+from eva.rf.field import ReceptiveField
+from eva.rf.measure import receptive_field_of
 from eva.rf.state import Axis, State
 
 Seen = tuple[Shape, State | None]

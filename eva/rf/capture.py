@@ -17,6 +17,7 @@ from eva.rf.aten import RULES
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
 from eva.rf.shapes import plain_result
 from eva.rf.state import Axis, State, Status
+from eva.rf.structure import flat_tensors, tensors_in
 from eva.rf.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
@@ -51,39 +52,6 @@ class Step:
 
 class NeedsNumbers(Exception):
     """An index tensor's numbers decide what is seen, and meta tensors have none."""
-
-
-def tensors_in(value: Any) -> list[torch.Tensor]:
-    """Every tensor in nested lists, dicts, dataclasses and plain objects, in order."""
-    if isinstance(value, tuple) and all(isinstance(v, torch.Tensor) for v in value):
-        return list(value)  # nearly always
-    return [t for _, t in named_tensors(value)]
-
-
-def named_tensors(value: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
-    """Every tensor in a structure with its place: ``"out"``, ``"features.0"``."""
-    if isinstance(value, torch.Tensor):
-        return [(name, value)]
-    items: Sequence[tuple[Any, Any]]
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        items = list(zip(value._fields, value, strict=True))
-    elif isinstance(value, (list, tuple)):
-        items = list(enumerate(value))
-    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        items = [(f, getattr(value, f)) for f in value.__dataclass_fields__]
-    elif value is None or isinstance(value, (str, int, float, complex, type)):
-        return []
-    elif hasattr(value, "tensors") and isinstance(value.tensors, torch.Tensor):
-        return [(name, value.tensors)]
-    else:
-        return []
-    return [
-        found
-        for key, item in items
-        for found in named_tensors(item, f"{name}.{key}" if name else str(key))
-    ]
 
 
 class Signature(NamedTuple):
@@ -144,7 +112,7 @@ class Recorder(TorchDispatchMode):
             result = func(*args, **kwargs)
             if self.meta and func is NEW_DATA:
                 result = result.to(META)
-        results = _tensors_of(result)
+        results = flat_tensors(result)
         if not results:
             return result
         sig = _signature(func)
@@ -152,7 +120,7 @@ class Recorder(TorchDispatchMode):
             key: args[i] if i < len(args) else kwargs.get(key, default)
             for i, (key, default) in enumerate(sig.arguments)
         }
-        before = [t for v in bound.values() for t in _tensors_of(v)]
+        before = [t for v in bound.values() for t in flat_tensors(v)]
         hidden = any(hasattr(t, FORBIDS) for t in before)
         sizes = tuple(tuple(t.shape) for t in results)
         op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
@@ -260,7 +228,7 @@ class Recorder(TorchDispatchMode):
                 state=state,
                 values=None if state is not None else functools.partial(self.numbers, value),
             )
-        if isinstance(value, (list, tuple)) and _tensors_of(value):
+        if isinstance(value, (list, tuple)) and flat_tensors(value):
             return [self._argument(v) for v in value]
         return value
 
@@ -314,14 +282,6 @@ class Recorder(TorchDispatchMode):
     def seen(self, value: Any) -> tuple[tuple[Shape, State | None], ...]:
         """Shape and state of every tensor in a structure."""
         return tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
-
-
-def _tensors_of(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, (list, tuple)):
-        return [t for v in value for t in _tensors_of(v)]
-    return []
 
 
 def source_states(tensors: Sequence[torch.Tensor], algebra: Algebra) -> tuple[Axis, ...]:

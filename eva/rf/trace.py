@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from eva.errors import ForwardError, InputSizeError
+from eva.errors import ForwardError
 from eva.rf.algebra import Algebra
 from eva.rf.calls import Call, Context, Failure, OpCall, Trace
-from eva.rf.capture import (
-    Frame,
-    Recorder,
-    named_tensors,
-    source_states,
-)
+from eva.rf.capture import Frame, Recorder, source_states
 from eva.rf.field import ReceptiveField
+from eva.rf.inputs import Size, checked_model, example, placed
 from eva.rf.isolate import (
     collector_paused,
     is_scripted,
@@ -26,8 +21,7 @@ from eva.rf.isolate import (
     untouched,
     watched,
 )
-
-Size = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
+from eva.rf.structure import named_tensors
 
 
 def receptive_field(
@@ -99,71 +93,6 @@ def trace(
     return two if one is None or coupled else one
 
 
-def checked_model(model: Any) -> nn.Module:
-    """The module itself, compiled ones unwrapped.
-
-    Raises:
-        ForwardError: Not a module, or a lazy one that never ran.
-    """
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        raise ForwardError(
-            f"Expected a module, got the class {model.__name__}.", f"Call it: {model.__name__}()."
-        )
-    if not isinstance(model, nn.Module):
-        raise ForwardError(
-            f"Expected a torch.nn.Module, got {type(model).__name__}.",
-            "Pass the model itself, not its output or its state dict.",
-        )
-    inner = getattr(model, "_orig_mod", None)
-    found: nn.Module = inner if isinstance(inner, nn.Module) else model
-    for path, layer in found.named_modules():
-        for name, tensor in (*layer._parameters.items(), *layer._buffers.items()):
-            if is_lazy(tensor):
-                raise ForwardError(
-                    f"The lazy layer of {f'{path}.{name}'.lstrip('.')!r} has no shape yet.",
-                    "Run the model once on a real batch; that decides the shapes of lazy layers.",
-                )
-    return found
-
-
-def example(
-    model: nn.Module,
-    input_size: Size | None,
-    dtype: torch.dtype | None,
-    batch: int,
-) -> tuple[list[Any], dict[str, Any]]:
-    """Meta tensors of the sizes asked for, as arguments of forward."""
-    if input_size is None:
-        raise InputSizeError(
-            "The input size is missing.",
-            "Give the size of one input without batch, such as (1, 28, 28).",
-        )
-    if dtype is None:
-        floats = (p.dtype for p in model.parameters() if p.is_floating_point())
-        dtype = next(floats, torch.get_default_dtype())
-
-    def make(size: Any) -> torch.Tensor:
-        whole = isinstance(size, (list, tuple)) and all(
-            isinstance(n, int) and not isinstance(n, bool) for n in size
-        )
-        if not whole or not size or min(size) < 1:
-            raise InputSizeError(
-                f"An input size is a tuple of positive whole numbers without batch; got {size!r}.",
-                "Example: (1, 28, 28) for one channel of 28 x 28 pixels.",
-            )
-        return torch.empty((batch, *size), dtype=dtype, device="meta")
-
-    if isinstance(input_size, Mapping):
-        return [], {name: make(size) for name, size in input_size.items()}
-    if (
-        isinstance(input_size, (list, tuple))
-        and input_size
-        and all(isinstance(s, (list, tuple)) for s in input_size)
-    ):
-        return [make(s) for s in input_size], {}
-    return [make(input_size)], {}
-
-
 def _run(
     model: nn.Module,
     args: list[Any],
@@ -228,8 +157,8 @@ def _attempt(
             if module.training != (mode == "train"):
                 module.training = mode == "train"
         numbers = stand_ins(model, meta=fallback is None)
-        args = [_placed(a, device) for a in args]
-        kwargs = {k: _placed(v, device) for k, v in kwargs.items()}
+        args = [placed(a, device) for a in args]
+        kwargs = {k: placed(v, device) for k, v in kwargs.items()}
         named = [*named_tensors(args), *named_tensors(kwargs)]
         axes = source_states([t for _, t in named], algebra)
         recorder = Recorder(algebra, numbers, meta=fallback is None)
@@ -301,19 +230,6 @@ def _ops(recorder: Recorder, context: Context) -> tuple[OpCall, ...]:
         )
         for s in recorder.steps
     )
-
-
-def _placed(value: Any, device: torch.device) -> Any:
-    """A fresh tensor of the same size there; random numbers where none were given."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    if device.type == "meta":
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-    if value.device.type == "meta":
-        if value.is_floating_point():
-            return torch.rand(value.shape, dtype=value.dtype, device=device)
-        return torch.zeros(value.shape, dtype=value.dtype, device=device)
-    return value.detach().to(device).clone()
 
 
 def _calls(frames: Sequence[Frame], context: Context) -> tuple[Call, ...]:
