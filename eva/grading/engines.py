@@ -20,7 +20,7 @@ from eva.grading.tasks import Plan, Task
 from eva.grading.verdict import Json
 
 ATTEMPTS = 3  # of a task whose worker dies under it
-TIMEOUTS = {"static": 300.0, "seed": 6 * 3600.0}  # seconds after which a worker is given up
+TIMEOUTS = {"static": 600.0, "seed": 6 * 3600.0}  # seconds after which a worker is given up
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ import hashlib
 import hmac
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -72,8 +73,8 @@ def main() -> None:
             record, control = fds[0], socket.socket(fileno=fds[1])
             try:
                 _guard(config, record, control)
-            except OSError as error:
-                _say(control, {"end": "walls", "why": str(error)})
+            except Exception as error:  # ours: no line of the student's has run in a guard
+                _say(control, {"end": "walls", "why": f"{type(error).__name__}: {error}"})
             finally:
                 os._exit(0)
         for fd in fds:
@@ -100,22 +101,36 @@ def _guard(config: dict[str, Any], record: int, control: socket.socket) -> None:
     isolation.adopt_orphans()
     scratch = Path("/tmp/scratch" if tier == "A" else job["scratch"])
     folder = _write_files(job, tier, scratch, config["uid"])
-    started = time.monotonic()
+    trouble, troubled = os.pipe()
     child = os.fork()
     if child == 0:
         control.close()
         try:
             _walls(config, limits, folder, scratch)
             os.chdir(folder)
+        except Exception as error:
+            os.write(troubled, str(error).encode())
+            os._exit(1)
+        try:
+            os.close(trouble)
+            os.close(troubled)
             _run_student(job, record)
         finally:
             os._exit(1)
     os.close(record)
+    os.close(troubled)
+    if why := os.read(trouble, 1000):
+        raise OSError(why.decode(errors="replace"))
+    started = time.monotonic()  # the walls stand, and the student's time begins
     end = _wait(child, control, started + limits["wall_seconds"])
-    if tier != "A":  # there, all ends with this process
+    end["seconds"] = time.monotonic() - started
+    if tier == "A":
+        _end_namespace()
+    else:
         _kill_the_rest(config["uid"] if tier == "B" else None)
         shutil.rmtree(scratch, ignore_errors=True)
-    _say(control, end | {"seconds": time.monotonic() - started})
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of all that have ended: they all have
+    _say(control, end | {"cpu": used.ru_utime + used.ru_stime})
 
 
 def _receive(control: socket.socket) -> bytes:
@@ -184,6 +199,15 @@ def _wait(child: int, control: socket.socket, deadline: float) -> dict[str, Any]
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return {"end": "timeout" if late else "stopped", "code": 0}
+
+
+def _end_namespace() -> None:
+    """Kill all other processes of the namespace whose first one this is."""
+    with suppress(ChildProcessError):
+        while True:
+            with suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def _kill_the_rest(uid: int | None) -> None:

@@ -26,16 +26,17 @@ from eva.grading.capture import Captured, Mistake
 from eva.grading.checks import run_fast_checks
 from eva.grading.counting import FREE_LITERALS
 from eva.grading.execution import GraphModule
+from eva.grading.extraction import Extraction
 from eva.grading.extractor import LENGTH
 from eva.grading.graph import Graph
 from eva.grading.initial import draw_initial, kept_numbers, untrained_numbers
 from eva.grading.rubric import Assignment
-from eva.grading.sandbox import Extraction
 from eva.grading.verdict import FAST_CHECKS, Json, Limits, Status, Verdict
 from eva.recipe import Recipe
 from eva.trainer import Trainer
 
 _TEXT = 8000  # characters of a stranger's message that are kept
+_NOBODYS_FAULT = ("stalled", "killed")  # ends of a program that the machine may have brought about
 _PARTS = {"imports", "recipe", "forward", "graph"}
 
 
@@ -157,7 +158,9 @@ def judge_static(extraction: Extraction, assignment: Assignment) -> Submitted:
     """
     limits = assignment.network_limits().for_checks()
     if extraction.status != "done":
-        return Submitted(verdicts=_all_after(Status.FAILED, extraction.message, extraction.trace))
+        doubtful = extraction.status in _NOBODYS_FAULT
+        status = Status.NEEDS_REVIEW if doubtful else Status.FAILED
+        return Submitted(verdicts=_all_after(status, extraction.message, extraction.trace))
     try:
         submitted = decode(extraction, limits)
     except GradingError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from eva.data import Dataset, load_data
 from eva.errors import GradingError
+from eva.grading.extraction import Extraction
 from eva.grading.judge import judge_seed, judge_static
-from eva.grading.sandbox import Extraction, Sandbox, Tier, best_tier
+from eva.grading.sandbox import Sandbox
 from eva.grading.similarity import structure
 from eva.grading.tasks import (
     Plan,
@@ -22,6 +24,7 @@ from eva.grading.tasks import (
     encode,
     verdict_to_json,
 )
+from eva.grading.tiers import Tier, best_tier
 
 OFFICIAL = "eva.grading.work:official"
 
@@ -88,10 +91,15 @@ class OfficialWork:
         with tempfile.TemporaryDirectory(prefix="eva-submission-") as folder:
             _write(Path(folder), files)
             extraction = self._sandbox.extract(Path(folder))
+            if extraction.status == "stalled":  # perhaps the machine was busy: once more
+                limits = self._sandbox.limits
+                longer = replace(limits, wall_seconds=2 * limits.wall_seconds)
+                extraction = self._sandbox.extract(Path(folder), limits=longer)
         submitted = judge_static(extraction, self._terms.assignment)
         graph = submitted.graph
         return {
             "tier": extraction.tier.value,
+            "memory_limit": extraction.memory_limit.value,
             "digest": submitted.digest,
             "structure": structure(graph) if graph is not None else "",
             "verdicts": [verdict_to_json(verdict) for verdict in submitted.verdicts.values()],

@@ -16,12 +16,13 @@ from eva.experiments import exp5
 from eva.grading.capture import capture
 from eva.grading.execution import GraphModule
 from eva.grading.export import export_graph
+from eva.grading.extraction import Extraction
 from eva.grading.extractor import LENGTH
 from eva.grading.graph import Graph, Role
 from eva.grading.initial import draw_initial, is_redrawn
 from eva.grading.judge import Submitted, decode, judge_seed, judge_static
 from eva.grading.rubric import load_assignment
-from eva.grading.sandbox import Extraction, Tier
+from eva.grading.tiers import Tier
 from eva.grading.verdict import FAST_CHECKS, Status
 from eva.recipe import SGD, Init, RandomCrop, Recipe
 from eva.trainer import Trainer
@@ -103,6 +104,14 @@ def test_no_record_no_pass(status: str) -> None:
     assert list(submitted.verdicts) == list(FAST_CHECKS)
     assert submitted.digest == ""
     assert statuses(submitted)["imports"] is Status.FAILED
+    assert Status.PASSED not in statuses(submitted).values()
+
+
+@pytest.mark.parametrize("status", ["stalled", "killed"])
+def test_an_end_that_may_be_the_machines_fault_needs_a_person(status: str) -> None:
+    submitted = judge_static(done(b"", status, "it was slow"), RUBRIC)
+    assert statuses(submitted)["imports"] is Status.NEEDS_REVIEW
+    assert "it was slow" in submitted.verdicts["imports"].message
     assert Status.PASSED not in statuses(submitted).values()
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from eva.errors import GradingError
 from eva.grading import sandbox as room
+from eva.grading.extraction import SandboxLimits, ending_of
 from eva.grading.extractor import LENGTH
-from eva.grading.sandbox import Sandbox, SandboxLimits, Tier, best_tier, why_not
+from eva.grading.sandbox import Sandbox
+from eva.grading.tiers import Tier, best_tier, why_not
 
 HONEST = Path(__file__).parent / "honest" / "adaptive_pool_flatten.py"
 PROBE = """
@@ -107,7 +110,7 @@ def test_weaker_tiers_end_what_a_submission_leaves_behind(weaker: Sandbox, tmp_p
 
 
 def test_weaker_tiers_end_an_endless_loop_and_a_hoard(weaker: Sandbox, tmp_path: Path) -> None:
-    assert run(weaker, tmp_path, "while True: pass", wall_seconds=1)[0] == "timeout"
+    assert run(weaker, tmp_path, "while True: pass", cpu_seconds=1)[0] == "timeout"
     assert "MemoryError" in run(weaker, tmp_path, "x = bytearray(10**11)")[1]
 
 
@@ -141,7 +144,7 @@ def test_a_killed_warm_parent_is_started_again(tmp_path: Path) -> None:
         parent = own._parent
         assert parent is not None
         parent.kill()
-        assert run(own, tmp_path, "raise ValueError(1)")[0] in ("done", "crashed")
+        assert run(own, tmp_path, "raise ValueError(1)")[0] == "done"
         assert run(own, tmp_path, "raise ValueError(2)") == (
             "done",
             "importing submission.py raised ValueError: 2",
@@ -156,6 +159,61 @@ def test_sources_beyond_their_limits_and_an_empty_folder_are_answers(
     found = sandbox.extract(tmp_path, limits=SandboxLimits(source_bytes=1000))
     assert (found.status, found.captured) == ("crashed", b"")
     assert "at most" in found.message
+
+
+def test_a_program_that_the_sandbox_loses_is_the_graders_trouble(tmp_path: Path) -> None:
+    with Sandbox(tier=Tier.C) as own:
+        with pytest.raises(GradingError, match=r"(?s)lost the program 2 times.*no fault of the"):
+            run(own, tmp_path, "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+        assert run(own, tmp_path, "raise ValueError(2)")[0] == "done"
+
+
+def test_walls_that_can_not_be_put_up_are_the_graders_trouble(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with pytest.raises(GradingError, match="lost the program 2 times"):
+        run(sandbox, tmp_path, "raise ValueError(1)", open_files=-5)
+    assert run(sandbox, tmp_path, "raise ValueError(1)")[0] == "done"
+
+
+def test_bubblewrap_that_does_not_start_is_the_graders_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "wrapper", lambda tier: ["/bin/sh", "-c", "echo no room >&2; exit 1"])
+    with Sandbox(tier=Tier.C) as own, pytest.raises(GradingError, match="not start: no room"):
+        run(own, tmp_path, "raise ValueError(1)")
+
+
+def test_sources_that_can_not_be_read_are_the_graders_trouble(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(GradingError, match="Input/output error"):
+        run(sandbox, tmp_path, "x = 1")
+
+
+@pytest.mark.parametrize(
+    ("end", "out_of_memory", "status"),
+    [
+        ({"end": "timeout", "cpu": 55.0}, False, "timeout"),
+        ({"end": "timeout", "cpu": 900.0}, False, "timeout"),  # a fork bomb
+        ({"end": "timeout", "cpu": 3.0}, False, "stalled"),  # it sleeps, or the machine is busy
+        ({"end": "signal", "code": signal.SIGXCPU, "cpu": 60.1}, False, "timeout"),
+        ({"end": "signal", "code": signal.SIGKILL, "cpu": 61.0}, False, "timeout"),
+        ({"end": "signal", "code": signal.SIGKILL, "cpu": 1.0}, True, "memory"),
+        ({"end": "signal", "code": signal.SIGKILL, "cpu": 1.0}, False, "killed"),
+        ({"end": "signal", "code": signal.SIGSEGV, "cpu": 1.0}, True, "crashed"),
+        ({"end": "exit", "code": 0, "cpu": 1.0}, False, "no-record"),
+    ],
+)
+def test_the_clock_of_a_busy_machine_and_a_kill_from_outside_are_no_students_fault(
+    end: dict[str, float], out_of_memory: bool, status: str
+) -> None:
+    found = ending_of(b"", end, key=bytes(32), limits=SandboxLimits(), out_of_memory=out_of_memory)
+    assert found.status == status
 
 
 def test_a_tier_that_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from cohort_fakes import FakeSeeds, write_class
 from typer.testing import CliRunner
 
 from eva.cli import app
-from eva.grading.sandbox import Tier
 from eva.grading.tasks import Plan
+from eva.grading.tiers import Tier
 
 runner = CliRunner()
 CLASS = {"anna": "honest 7000 99.5", "bert": "honest 7900 99.1", "=cmd()": "broken"}
