@@ -64,8 +64,10 @@ class ControlGroup:
 
     def close(self) -> None:
         """Kill all that is in the group, and remove it."""
-        with suppress(OSError):
-            (self.folder / "cgroup.kill").write_text("1")
+        kill = self.folder / "cgroup.kill"
+        if kill.exists():  # from Linux 5.14 on
+            with suppress(OSError):
+                kill.write_text("1")
         end = time.monotonic() + _PATIENCE
         while True:
             try:
