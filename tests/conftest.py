@@ -1,11 +1,13 @@
 """What all tests share: mnist-mini, a tiny data set, and full MNIST where it is."""
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from eva.data import Dataset, load_mini, load_mnist
 from eva.mnist_files import find
@@ -33,6 +35,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # results must not depend on the number of cores
+
+
+@pytest.fixture(scope="module")
+def one_ray() -> Iterator[None]:
+    """Clusters on one machine take each other's ports: the tests of Ray run one after another."""
+    with FileLock(Path(tempfile.gettempdir()) / "eva-tests-of-ray.lock"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -215,18 +215,6 @@ def test_a_study_that_is_killed_loses_no_seed_and_runs_none_twice(
     assert measured(trainer.fit()) == measured(runs["seed3"])
 
 
-@pytest.mark.filterwarnings("ignore")  # of Ray about itself
-def test_ray_gives_the_same_records(
-    submission: Path, tmp_path: Path, engines: list[InlineEngine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study_of(submission, tmp_path / "local", seeds=2)
-    monkeypatch.undo()
-    study_of(submission, tmp_path / "ray", seeds=2, jobs=2, engine="ray")
-    for seed in range(2):
-        local, ray = (Run.load(tmp_path / n / f"seed{seed}.json") for n in ("local", "ray"))
-        assert measured(local) == measured(ray)
-
-
 def test_the_summary_of_recorded_runs_is_what_their_rows_say() -> None:
     runs = [Run.load(path) for path in sorted((RECORDS / "exp5").glob("seed*.json"))]
     study = summarise(runs)
@@ -284,3 +272,16 @@ def test_no_seeds_and_no_jobs_are_errors(submission: Path, tmp_path: Path) -> No
         with pytest.raises(EvaError, match="at least 1 seed and 1 job"):
             study_of(submission, tmp_path / "out", **more)
     assert default_jobs() >= 1
+
+
+@pytest.mark.usefixtures("one_ray")
+@pytest.mark.filterwarnings("ignore")  # of Ray about itself
+def test_ray_gives_the_same_records(
+    submission: Path, tmp_path: Path, engines: list[InlineEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_of(submission, tmp_path / "local", seeds=2)
+    monkeypatch.undo()
+    study_of(submission, tmp_path / "ray", seeds=2, jobs=2, engine="ray")
+    for seed in range(2):
+        local, ray = (Run.load(tmp_path / n / f"seed{seed}.json") for n in ("local", "ray"))
+        assert measured(local) == measured(ray)

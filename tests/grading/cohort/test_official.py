@@ -1,72 +1,19 @@
 """The real core end to end: sandbox, judge and statistics, on a few hundred images."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tiny_core import HONEST, SECRET, grade_tiny, tiny_plan, tiny_terms
 
-from eva.data import Dataset, load_mini
-from eva.grading.cohort import Cohort
 from eva.grading.engines import LocalEngine
 from eva.grading.gradebook import Gradebook, Outcome
-from eva.grading.journal import Journal
-from eva.grading.official import OfficialSeeds, facts_of
 from eva.grading.reports import gradebook_json
-from eva.grading.rubric import Assignment, load_assignment
-from eva.grading.staging import stage
-from eva.grading.tasks import Plan, Terms, Work
-from eva.grading.work import OfficialWork
-
-HONEST = """\
-from torch import nn
-from eva.recipe import Adam, Recipe
-RECIPE = Recipe(epochs=2, batch_size=32, optimizer=Adam(lr=0.02))
-def build_model():
-    return nn.Sequential(nn.Conv2d(1, 8, 5, stride=3), nn.ReLU(), nn.Conv2d(8, 10, 1),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten())
-"""
 
 
-def tiny_work(config: dict[str, Any]) -> Work:
-    return OfficialWork(Terms.from_json(config), load=_tiny)
-
-
-def _tiny(terms: Terms) -> Dataset:
-    data = load_mini()
-    return replace(
-        data,
-        name="mnist",
-        train_images=data.train_images[::13],
-        train_labels=data.train_labels[::13],
-        test_images=data.test_images[::4],
-        test_labels=data.test_labels[::4],
-    )
-
-
-def _assignment() -> Assignment:
-    """mnist_8k with a target that every network reaches."""
-    whole = load_assignment("mnist_8k")
-    update = {"accuracy": 5.0, "last_epochs": 1}
-    limits = whole.network_limits().model_copy(update=update)
-    return whole.model_copy(update={"limits": limits})
-
-
-def _grade(folder: Path, journal: Path, secret: bytes = b"a secret of the tests") -> Gradebook:
-    terms = Terms(assignment=_assignment(), secret=secret, allow_tier_c=True)
-    plan = Plan(make="test_official:tiny_work", config=terms.to_json())
-    with Journal(journal, facts_of(terms)) as opened:
-        cohort = Cohort(
-            stage([folder]),
-            terms.assignment,
-            seeds=OfficialSeeds(terms.assignment, terms.seeds),
-            journal=opened,
-            engine=LocalEngine(plan, jobs=1),
-        )
-        book = cohort.run()
-    assert cohort.errors == {}
-    return book
+def _grade(folder: Path, journal: Path, secret: bytes = SECRET) -> Gradebook:
+    terms = tiny_terms(secret)
+    return grade_tiny(folder, journal, LocalEngine(tiny_plan(terms), jobs=1), terms)
 
 
 @pytest.fixture(scope="module")
