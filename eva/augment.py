@@ -102,8 +102,7 @@ def resample(
     theta = matrices[0]
     for matrix in matrices[1:]:
         theta = theta @ matrix
-    height, width = images.shape[-2:]
-    half = theta.new_tensor([width / 2, height / 2])
+    half = _sizes(images).flip(0) / 2  # width, height
     # affine_grid wants positions in units of half the image.
     theta = torch.cat(
         (theta[:, :2, :2] * half / half[:, None], (theta[:, :2, 2] / half)[:, :, None]), dim=2
@@ -169,8 +168,13 @@ def _erase(images: Tensor, part: RandomErasing, generator: Generator) -> Tensor:
     draw = torch.rand((batch, 4), generator=generator, device=generator.device)
     largest = min(part.pixels, height, width)
     side = torch.where(draw[:, 0] < part.probability, 1 + (draw[:, 1] * largest).long(), 0)
-    room = torch.tensor([height, width], device=side.device) - side[:, None] + 1
+    room = _sizes(images) - side[:, None] + 1
     return erase(images, (draw[:, 2:] * room).long(), side)
+
+
+def _sizes(images: Tensor) -> Tensor:
+    """Height and width as floats, made on the device: a list would have to be sent there."""
+    return torch.stack([torch.full((), float(n), device=images.device) for n in images.shape[-2:]])
 
 
 def _uniform(size: int | tuple[int, int], reach: float, generator: Generator) -> Tensor:

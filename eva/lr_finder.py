@@ -15,7 +15,7 @@ from eva.augment import augment
 from eva.data import Dataset, batches, derive_seed, epoch_order, normalise, to_float
 from eva.device import seeded, select_device
 from eva.errors import TrainingError
-from eva.optimization import initialise, make_optimizer
+from eva.optimization import initialise, make_optimizer, set_lr
 from eva.recipe import Recipe
 
 SMOOTHING = 0.9  # of the running mean of the loss
@@ -78,8 +78,7 @@ def lr_find(
             images = augment(images, recipe.augment, generator, recipe.interpolation)
             images = normalise(images)
             lr = lowest * (highest / lowest) ** (step / (steps - 1))
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+            set_lr(optimizer, lr)
             loss = F.cross_entropy(copied(images), labels, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -35,38 +35,65 @@ def initialise(model: nn.Module, scheme: Init) -> None:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build the recipe's optimiser over all trainable parameters of the model."""
+    """Build the recipe's optimiser over all trainable parameters of the model.
+
+    It updates them in one kernel, and its learning rate is a tensor beside them: a step takes
+    whatever is in it, without a value that goes to the device or comes from there.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    part, decay = recipe.optimizer, recipe.weight_decay
+    part = recipe.optimizer
+    lr = torch.tensor(part.lr, device=parameters[0].device)
     match part:
         case SGD():
-            # Nesterov without momentum is plain SGD; PyTorch refuses the pair.
             return torch.optim.SGD(
                 parameters,
-                lr=part.lr,
+                lr=lr,
                 momentum=part.momentum,
+                # Nesterov without momentum is plain SGD; PyTorch refuses the pair.
                 nesterov=part.nesterov and part.momentum > 0,
-                weight_decay=decay,
+                weight_decay=recipe.weight_decay,
+                fused=True,
             )
         case Adam():
-            return torch.optim.Adam(parameters, lr=part.lr, betas=part.betas, weight_decay=decay)
+            kind: type[torch.optim.Adam] = torch.optim.Adam
         case AdamW():
-            return torch.optim.AdamW(parameters, lr=part.lr, betas=part.betas, weight_decay=decay)
+            kind = torch.optim.AdamW
+    return kind(
+        parameters,
+        lr=lr,
+        betas=part.betas,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+        capturable=lr.is_cuda,
+    )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Write a learning rate into the optimiser's tensor."""
+    for group in optimizer.param_groups:
+        group["lr"].fill_(lr)
+
+
+def average_weight(decay: float, step: int) -> float:
+    """How far the average moves at a step: ``1 - decay``, and further early on.
+
+    The decay is at most ``(1 + step) / (10 + step)``, so that the untrained weights of the start
+    are soon forgotten.
+    """
+    return 1 - min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move weights and buffers of ``average`` towards ``model`` by ``1 - decay``, in place.
+def update_average(average: nn.Module, model: nn.Module, weight: Tensor) -> None:
+    """Move weights and buffers of ``average`` towards ``model`` by ``weight``, in place.
 
-    Early on the decay is at most ``(1 + step) / (10 + step)``, so that the untrained weights of
-    the start are soon forgotten. Integer buffers are copied.
+    Args:
+        average: A copy of the model.
+        model: As it is after a step.
+        weight: Float of no dimension, on the device of both. Integer buffers are copied.
     """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    floats: tuple[list[Tensor], list[Tensor]] = [], []
     for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         if old.is_floating_point():
-            floats[0].append(old)
-            floats[1].append(new)
+            old.lerp_(new, weight.to(old.dtype))
         else:
             old.copy_(new)
-    torch._foreach_lerp_(floats[0], floats[1], weight)

@@ -7,9 +7,6 @@ killed goes on from its last complete epoch as if nothing had happened.
 from __future__ import annotations
 
 import copy
-import io
-import json
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -22,16 +19,24 @@ from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
 
 from eva.augment import augment
-from eva.data import Dataset, batches, derive_seed, epoch_order, normalise, to_float
+from eva.checkpoint import State, load_checkpoint, save_checkpoint
+from eva.cuda_graph import Replayed
+from eva.data import Dataset, derive_seed, epoch_order, normalise, to_float
 from eva.device import Stopwatch, describe_device, describe_versions, seeded, select_device
-from eva.errors import RecordError, TrainingError
+from eva.errors import TrainingError
 from eva.evaluation import confusion, evaluate
-from eva.optimization import initialise, make_optimizer, update_average
+from eva.optimization import (
+    average_weight,
+    initialise,
+    make_optimizer,
+    set_lr,
+    update_average,
+)
 from eva.recipe import Recipe
-from eva.record import DataInfo, EpochRow, Run, write_atomically
+from eva.record import DataInfo, EpochRow, Run
 
 REFRESH = 0.5  # seconds between two looks at the loss; each look waits for the device
-NEVER = 2**31 - 1  # a step that no run reaches
+CHECKPOINT = "checkpoint.pt"
 
 
 class Callback:
@@ -93,6 +98,11 @@ class Trainer:
             initialise(self.model, recipe.init)
         self.average = copy.deepcopy(self.model) if recipe.ema is not None else None
         self.optimizer = make_optimizer(self.model, recipe)
+        self._generator = Generator(self.device)
+        self._average_weight = torch.zeros((), device=self.device)
+        self._loss = torch.zeros((), device=self.device)  # these three are sums over an epoch
+        self._correct = torch.zeros((), device=self.device, dtype=torch.int64)
+        self._finite = torch.zeros((), device=self.device, dtype=torch.int64)
         self._forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.model) if compiled else self.model
         )
@@ -131,8 +141,11 @@ class Trainer:
             RecordError: The checkpoint is damaged or belongs to another run.
             KeyboardInterrupt: Passed on after the record is saved; resume from there.
         """
-        if resume:
-            self._load_checkpoint()
+        if resume and self.out is not None:
+            self.run = load_checkpoint(self.out / CHECKPOINT, self.run, self._state())
+        # Made here: a checkpoint's tensors take the places of those that were there before.
+        self._prepare = Replayed(self._batch, self.device, generator=self._generator)
+        self._learn = Replayed(self._step, self.device)
         for callback in self.callbacks:
             callback.on_fit_start(self)
         try:
@@ -185,64 +198,76 @@ class Trainer:
                 "seconds": self.run.seconds + ended - started,
             }
         )
-        self._save_checkpoint()
+        self._save()
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
 
     def _train_epoch(self, epoch: int) -> tuple[float, float, Stopwatch]:
         """One pass over the training images: mean loss, accuracy in percent, and the time."""
         recipe, steps = self.recipe, self.steps_per_epoch
-        generator = Generator(self.device).manual_seed(derive_seed("augment", self.seed, epoch))
-        order = epoch_order(self.run.data.train_size, self.seed, epoch)
+        self._generator.manual_seed(derive_seed("augment", self.seed, epoch))
+        order = epoch_order(self.run.data.train_size, self.seed, epoch).to(self.device)
         watch = Stopwatch(self.device)
-        total = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device, dtype=torch.int64)
-        first_bad = torch.full((), NEVER, device=self.device)
+        for total in (self._loss, self._correct, self._finite):
+            total.zero_()
         seen = 0
         self.model.train()
-        loader = batches(self.data.train_images, self.data.train_labels, order, recipe.batch_size)
         bar = tqdm(total=steps, desc=f"epoch {epoch:2d}", leave=False, disable=None, unit="it")
         looked = time.monotonic()
-        for step, (images, labels) in enumerate(loader, start=epoch * steps):
-            images = to_float(images)
-            images = augment(images, recipe.augment, generator, recipe.interpolation)
-            images = normalise(images)
+        for step, index in enumerate(torch.split(order, recipe.batch_size), epoch * steps):
+            images, labels = self._prepare(index)
             watch.lap("data")
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.lr(step, steps)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                scores = self._forward(images)
-            loss = F.cross_entropy(scores.float(), labels, label_smoothing=recipe.label_smoothing)
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            if self.average is not None and recipe.ema is not None:
-                update_average(self.average, self.model, recipe.ema, step)
-            with torch.no_grad():
-                total += loss * len(labels)
-                correct += (scores.argmax(1) == labels).sum()
-                first_bad.clamp_(max=torch.where(loss.isfinite(), NEVER, step))
-            seen += len(labels)
+            set_lr(self.optimizer, recipe.lr(step, steps))
+            if recipe.ema is not None:
+                self._average_weight.fill_(average_weight(recipe.ema, step))
+            self._learn(images, labels)
             watch.lap("compute")
+            seen += len(index)
             bar.update()
-            if time.monotonic() - looked > REFRESH or seen == self.run.data.train_size:
-                self._check_finite(int(first_bad.item()))
-                bar.set_postfix_str(f"loss {total / seen:.4f}, train {100 * correct / seen:.2f} %")
+            # A look waits for the device. A GPU is far behind, and would stand still after it.
+            if self.device.type != "cuda" and time.monotonic() - looked > REFRESH:
+                self._check_finite(step)
+                loss, correct = self._loss.item() / seen, self._correct.item() / seen
+                bar.set_postfix_str(f"loss {loss:.4f}, train {100 * correct:.2f} %")
                 looked = time.monotonic()
         bar.close()
+        self._check_finite(step)
         watch.stop()
-        return total.item() / seen, 100 * correct.item() / seen, watch
+        return self._loss.item() / seen, 100 * self._correct.item() / seen, watch
 
-    def _check_finite(self, first_bad: int) -> None:
-        """Stop a run whose loss was NaN or infinite at the step ``first_bad``."""
-        if first_bad == NEVER:
+    def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Images of an index, augmented and normalised, and their labels."""
+        images = to_float(self.data.train_images[index])
+        images = augment(images, self.recipe.augment, self._generator, self.recipe.interpolation)
+        return normalise(images), self.data.train_labels[index]
+
+    def _step(self, images: Tensor, labels: Tensor) -> None:
+        """Forward, backward, and a step of the optimiser; nothing here waits for the device."""
+        smoothing = self.recipe.label_smoothing
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            scores = self._forward(images)
+        loss = F.cross_entropy(scores.float(), labels, label_smoothing=smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.average is not None:
+            update_average(self.average, self.model, self._average_weight)
+        with torch.no_grad():
+            self._loss += loss * len(labels)
+            self._correct += (scores.argmax(1) == labels).sum()
+            self._finite += self._loss.isfinite()  # once it is not, it stays so
+
+    def _check_finite(self, step: int) -> None:
+        """Stop a run whose loss was NaN or infinite at this step or before, in its epoch."""
+        steps = self.steps_per_epoch
+        epoch, done = divmod(step, steps)
+        first_bad = int(self._finite.item())
+        if first_bad > done:
             return
         self._finish("diverged")
-        steps = self.steps_per_epoch
-        epoch, step = divmod(first_bad, steps)
         raise TrainingError(
-            f"the loss became NaN or infinite in epoch {epoch}, step {step} of {steps}, at "
-            f"learning rate {self.recipe.lr(first_bad, steps):g}.",
+            f"the loss became NaN or infinite in epoch {epoch}, step {first_bad} of {steps}, at "
+            f"learning rate {self.recipe.lr(epoch * steps + first_bad, steps):g}.",
             "Try a tenth of the learning rate (`eva lr-find` suggests one), a schedule with a "
             "warm-up, or a BatchNorm after each convolution.",
         )
@@ -252,42 +277,10 @@ class Trainer:
         if self.out is not None:
             self.run.save(self.out / "record.json")
 
-    def _save_checkpoint(self) -> None:
-        if self.out is None:
-            return
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "run": self.run.to_json(),
-                "model": self.model.state_dict(),
-                "average": None if self.average is None else self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-            buffer,
-        )
-        write_atomically(self.out / "checkpoint.pt", buffer.getvalue())
-        self.run.save(self.out / "record.json")
+    def _save(self) -> None:
+        if self.out is not None:
+            save_checkpoint(self.out / CHECKPOINT, self.run, self._state())
+            self.run.save(self.out / "record.json")
 
-    def _load_checkpoint(self) -> None:
-        path = None if self.out is None else self.out / "checkpoint.pt"
-        if path is None or not path.exists():
-            return
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            run = Run.from_json(json.loads(state["run"]), str(path))
-        except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.PickleError) as error:
-            raise RecordError(
-                f"{path} is not a whole checkpoint: {error}.", "Delete it and train again."
-            ) from error
-        for key in ("submission", "recipe", "seed", "parameters", "data", "device"):
-            ours, theirs = getattr(self.run, key), getattr(run, key)
-            if ours != theirs:
-                raise RecordError(
-                    f"{path} belongs to another run: its {key} is {theirs}, not {ours}.",
-                    "Resume with what it was started with, or choose another folder with --out.",
-                )
-        self.model.load_state_dict(state["model"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.run = run.model_copy(update={"status": "running"})
+    def _state(self) -> State:
+        return State(model=self.model, average=self.average, optimizer=self.optimizer)

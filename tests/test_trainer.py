@@ -16,7 +16,7 @@ from eva.data import Dataset, load_mini
 from eva.errors import DeviceError, RecordError, TrainingError
 from eva.evaluation import evaluate
 from eva.lr_finder import lr_find
-from eva.optimization import initialise, update_average
+from eva.optimization import average_weight, initialise, update_average
 from eva.recipe import (
     SGD,
     AdamW,
@@ -132,7 +132,7 @@ def test_the_model_ends_with_the_weights_that_were_evaluated(tiny: Dataset) -> N
 def test_the_average_holds_weights_and_buffers() -> None:
     model, average = make_model(0), make_model(1)
     old = [value.clone() for value in average.state_dict().values()]
-    update_average(average, model, decay=0.9, step=10**6)
+    update_average(average, model, torch.tensor(average_weight(0.9, 10**6)))
     for before, after, new in zip(
         old, average.state_dict().values(), model.state_dict().values(), strict=True
     ):
@@ -145,7 +145,7 @@ def test_averaging_a_constant_gives_the_constant() -> None:
     average = nn.Linear(2, 2)
     average.load_state_dict(model.state_dict())
     for step in range(100):
-        update_average(average, model, 0.99, step)
+        update_average(average, model, torch.tensor(average_weight(0.99, step)))
     assert torch.allclose(average.weight, model.weight, atol=1e-6)
 
 
