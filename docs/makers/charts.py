@@ -1,21 +1,21 @@
-"""Curves as small SVG: drawn by hand, so that the same record gives the same bytes everywhere."""
+"""Curves of the experiments as small SVG."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
-from html import escape
 
 from eva.recipe import Constant, Cosine, OneCycle, Step, Triangular
 from eva.record import Run
+from makers import svg
 from makers.records import NAMES, by_epoch, load, published_log
+from makers.svg import LEFT, RIGHT, TOP, WIDTH, Point
 
-WIDTH, LEFT, RIGHT, TOP, HEIGHT, STRIP = 560, 88, 16, 16, 300, 54
+HEIGHT, STRIP = 300, 54
 TICKS = (96.0, 98.0, 99.0, 99.4, 99.7, 99.9)  # percent; the axis is the log of the error
 LOWEST, HIGHEST = 96.0, 99.95
 EPOCHS = 15
-Point = tuple[float, float]
 
 
 def accuracy_chart(name: str) -> str:
@@ -27,13 +27,13 @@ def accuracy_chart(name: str) -> str:
     body = [_axes(epochs, f"clip-{name}")]
     for kind in ("train", "test"):
         values = [[getattr(r, f"{kind}_accuracy") for r in run.rows] for run in runs]
-        body += [_line(_curve(line, epochs), f"line seed {kind}") for line in values]
+        body += [svg.line(_curve(line, epochs), f"line seed {kind}") for line in values]
         mean = [statistics.mean(column) for column in zip(*values, strict=True)]
-        body.append(_line(_curve(mean, epochs), f"line mean {kind}"))
+        body.append(svg.line(_curve(mean, epochs), f"line mean {kind}"))
     log = published_log(name)
     if log:
         line = [row["test_accuracy_percent"] for row in log]
-        body.append(_line(_curve(line, epochs), "line published"))
+        body.append(svg.line(_curve(line, epochs), "line published"))
     body.append("</g>")
     body.append(_rates(runs[0]))
     last = [rows[-1] for rows in (run.rows for run in runs)]
@@ -45,8 +45,8 @@ def accuracy_chart(name: str) -> str:
     keys = [("train", "training"), ("test", "test")] + (
         [("published", "published test")] * bool(log)
     )
-    svg = _svg(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 84)
-    return _figure(svg, keys)
+    drawn = svg.picture(f"Curves of {name}", description, body, TOP + HEIGHT + STRIP + 84)
+    return svg.figure(drawn, keys)
 
 
 def comparison_chart() -> str:
@@ -58,12 +58,12 @@ def comparison_chart() -> str:
     body = [_axes(epochs, "clip-all")]
     for name, runs in found:
         mean = [statistics.mean(r.test_accuracy for r in rows) for rows in by_epoch(runs)]
-        body.append(_line(_curve(mean, epochs), f"line mean {name}"))
+        body.append(svg.line(_curve(mean, epochs), f"line mean {name}"))
     body.append("</g>")
     body.append(_epoch_labels(epochs, TOP + HEIGHT))
     description = "Mean test accuracy over the epochs; the table on this page has the numbers."
-    svg = _svg("Test accuracy of all experiments", description, body, TOP + HEIGHT + 58)
-    return _figure(svg, [(name, name) for name, _ in found])
+    drawn = svg.picture("Test accuracy of all experiments", description, body, TOP + HEIGHT + 58)
+    return svg.figure(drawn, [(name, name) for name, _ in found])
 
 
 def schedules_chart(rates: Sequence[tuple[str, Sequence[float]]], epochs: int) -> str:
@@ -71,18 +71,18 @@ def schedules_chart(rates: Sequence[tuple[str, Sequence[float]]], epochs: int) -
     body = []
     for share in (0.0, 0.5, 1.0):
         y = TOP + (1 - share) * 200
-        body.append(_text(LEFT - 8, y + 5, f"{share:g}", "end"))
+        body.append(svg.label(LEFT - 8, y + 5, f"{share:g}", "end"))
         body.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
     for index, (_, line) in enumerate(rates, start=1):
         points = [
             (LEFT + (WIDTH - LEFT - RIGHT) * i / (len(line) - 1), TOP + (1 - share) * 200)
             for i, share in enumerate(line)
         ]
-        body.append(_line(points, f"line mean exp{index}"))
+        body.append(svg.line(points, f"line mean exp{index}"))
     body.append(_epoch_labels(epochs, TOP + 200, whole=True))
     description = "Each schedule's share of the peak learning rate from the first to the last step."
-    svg = _svg("Learning-rate schedules", description, body, TOP + 258)
-    return _figure(svg, [(f"exp{i}", label) for i, (label, _) in enumerate(rates, start=1)])
+    drawn = svg.picture("Learning-rate schedules", description, body, TOP + 258)
+    return svg.figure(drawn, [(f"exp{i}", label) for i, (label, _) in enumerate(rates, start=1)])
 
 
 def texts() -> dict[str, str]:
@@ -121,7 +121,7 @@ def _axes(epochs: int, clip: str) -> str:
         y = _y(tick)
         css = "target" if tick == 99.4 else "grid"
         parts.append(f'<path class="{css}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(_text(LEFT - 8, y + 5, f"{tick:g} %", "end"))
+        parts.append(svg.label(LEFT - 8, y + 5, f"{tick:g} %", "end"))
     box = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT}"'
     parts.append(f'<clipPath id="{clip}"><rect {box}/></clipPath><g clip-path="url(#{clip})">')
     return "".join(parts)
@@ -139,9 +139,9 @@ def _rates(run: Run) -> str:
         points.append((_x(step / steps, epochs + 1), top + (STRIP - 4) * (1 - share)))
     inside = [(x, y) for x, y in points if x <= WIDTH - RIGHT]
     return (
-        _line(_thinned(inside), "line rate")
-        + _text(LEFT - 8, top + 9, f"{peak:g}", "end")
-        + _text(LEFT - 8, top + STRIP, "lr", "end")
+        svg.line(_thinned(inside), "line rate")
+        + svg.label(LEFT - 8, top + 9, f"{peak:g}", "end")
+        + svg.label(LEFT - 8, top + STRIP, "lr", "end")
         + _epoch_labels(epochs, top + STRIP)
     )
 
@@ -160,32 +160,5 @@ def _epoch_labels(epochs: int, y: float, *, whole: bool = False) -> str:
     """Numbers below the axis; ``whole`` where it runs to the end of the last epoch."""
     last = epochs if whole else epochs - 1
     marks = [e for e in range(0, last + 1) if e % 2 == 0] if last > 6 else list(range(last + 1))
-    text = "".join(_text(_x(e, last + 1), y + 24, str(e), "middle") for e in marks)
-    return text + _text((LEFT + WIDTH - RIGHT) / 2, y + 50, "epoch", "middle")
-
-
-def _line(points: Sequence[Point], css: str) -> str:
-    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    return f'<path class="{css}" d="M{path}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(title: str, description: str, body: Sequence[str], height: int) -> str:
-    label = escape(f"{title}. {description}", quote=True)
-    inner = "\n".join(body)
-    return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">\n'
-        f"{inner}\n</svg>"
-    )
-
-
-def _figure(svg: str, keys: Sequence[tuple[str, str]]) -> str:
-    legend = " ".join(
-        f'<span class="key"><svg viewBox="0 0 28 8" aria-hidden="true">'
-        f'<path class="line mean {css}" d="M0 4H28"/></svg>{escape(label)}</span>'
-        for css, label in keys
-    )
-    return f'<figure class="curves">\n{svg}\n<figcaption>{legend}</figcaption>\n</figure>'
+    text = "".join(svg.label(_x(e, last + 1), y + 24, str(e), "middle") for e in marks)
+    return text + svg.label((LEFT + WIDTH - RIGHT) / 2, y + 50, "epoch", "middle")
