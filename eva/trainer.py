@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -36,6 +36,7 @@ from eva.recipe import Recipe
 from eva.record import DataInfo, EpochRow, Run
 
 REFRESH = 0.5  # seconds between two looks at the loss; each look waits for the device
+AT_ONCE = 8  # batches that are augmented together; one by one, starting the kernels costs as much
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -144,7 +145,7 @@ class Trainer:
         if resume and self.out is not None:
             self.run = load_checkpoint(self.out / CHECKPOINT, self.run, self._state())
         # Made here: a checkpoint's tensors take the places of those that were there before.
-        self._prepare = Replayed(self._batch, self.device, generator=self._generator)
+        self._prepare = Replayed(self._augmented, self.device, generator=self._generator)
         self._learn = Replayed(self._step, self.device)
         for callback in self.callbacks:
             callback.on_fit_start(self)
@@ -214,15 +215,14 @@ class Trainer:
         self.model.train()
         bar = tqdm(total=steps, desc=f"epoch {epoch:2d}", leave=False, disable=None, unit="it")
         looked = time.monotonic()
-        for step, index in enumerate(torch.split(order, recipe.batch_size), epoch * steps):
-            images, labels = self._prepare(index)
+        for step, (images, labels) in enumerate(self._batches(order), epoch * steps):
             watch.lap("data")
             set_lr(self.optimizer, recipe.lr(step, steps))
             if recipe.ema is not None:
                 self._average_weight.fill_(average_weight(recipe.ema, step))
             self._learn(images, labels)
             watch.lap("compute")
-            seen += len(index)
+            seen += len(labels)
             bar.update()
             # A look waits for the device. A GPU is far behind, and would stand still after it.
             if self.device.type != "cuda" and time.monotonic() - looked > REFRESH:
@@ -235,7 +235,14 @@ class Trainer:
         watch.stop()
         return self._loss.item() / seen, 100 * self._correct.item() / seen, watch
 
-    def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented images and labels of the recipe's batch size; the last may be smaller."""
+        size = self.recipe.batch_size
+        for index in torch.split(order, size * AT_ONCE):
+            images, labels = self._prepare(index)
+            yield from zip(torch.split(images, size), torch.split(labels, size), strict=True)
+
+    def _augmented(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Images of an index, augmented and normalised, and their labels."""
         images = to_float(self.data.train_images[index])
         images = augment(images, self.recipe.augment, self._generator, self.recipe.interpolation)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from eva.augment import augment
 from eva.blocks import conv_block, gap_head
 from eva.cuda_graph import Replayed
-from eva.data import Dataset, batches, derive_seed, epoch_order, normalise, to_float
+from eva.data import Dataset, derive_seed, epoch_order, normalise, to_float
 from eva.device import seeded
 from eva.recipe import (
     SGD,
@@ -73,7 +73,7 @@ class Operations(TorchDispatchMode):
 
 
 def plain_losses(recipe: Recipe, data: Dataset, seed: int) -> tuple[list[float], nn.Module]:
-    """The loop as a lesson would write it, with a learning rate that is a number."""
+    """The loop as a lesson would write it; these few images are augmented all at once."""
     model = make_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model)
     optimizer = torch.optim.SGD(
@@ -87,12 +87,13 @@ def plain_losses(recipe: Recipe, data: Dataset, seed: int) -> tuple[list[float],
         generator = Generator().manual_seed(derive_seed("augment", seed, epoch))
         order = epoch_order(len(data.train_labels), seed, epoch)
         with seeded(torch.device("cpu"), derive_seed("dropout", seed, epoch)):
-            for images, labels in batches(
-                data.train_images, data.train_labels, order, recipe.batch_size
+            images, labels = data.train_images[order], data.train_labels[order]
+            whole = normalise(augment(to_float(images), recipe.augment, generator))
+            for inputs, answers in zip(
+                whole.split(recipe.batch_size), labels.split(recipe.batch_size), strict=True
             ):
-                inputs = normalise(augment(to_float(images), recipe.augment, generator))
                 optimizer.param_groups[0]["lr"] = recipe.lr(step, steps)
-                loss = F.cross_entropy(model(inputs), labels, label_smoothing=0.1)
+                loss = F.cross_entropy(model(inputs), answers, label_smoothing=0.1)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -100,7 +101,7 @@ def plain_losses(recipe: Recipe, data: Dataset, seed: int) -> tuple[list[float],
                 pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
                 for old, new in pairs:
                     old.copy_(old + weight * (new - old) if old.is_floating_point() else new)
-                total += loss.item() * len(labels)
+                total += loss.item() * len(answers)
                 step += 1
         losses.append(total / len(data.train_labels))
     return losses, average

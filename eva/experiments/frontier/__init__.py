@@ -1,0 +1,1 @@
+"""How few parameters do: submissions that spend arithmetic where they save weights."""
