@@ -4,8 +4,8 @@ python docs/generate.py                writes the README's table and docs/genera
 python docs/generate.py --check        writes nothing; exits 1 where something is not up to date
 python docs/generate.py --transcripts  runs the commands of docs/snippets again, and writes those;
                                        names after it choose some
-python docs/generate.py --weights FILE writes the weights of "Draw a digit" from a checkpoint of
-                                       the reference
+python docs/generate.py --weights FILE writes the weights of "Draw a digit" from what
+                                       `eva export onnx eva.experiments.reference` has written
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from makers import (
     charts,
     code,
     fields,
+    frontier,
     house,
     notebook,
     records,
     reference,
     rubric,
+    training,
     transcripts,
     weights,
     widgets,
@@ -46,6 +48,8 @@ def made() -> dict[str, str]:
         rubric,
         house,
         benchmarks,
+        training,
+        frontier,
         notebook,
         widgets,
     )

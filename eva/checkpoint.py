@@ -7,9 +7,10 @@ import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from eva.errors import RecordError
 from eva.record import Run, write_atomically
@@ -52,23 +53,61 @@ def load_checkpoint(path: Path, run: Run, state: State) -> Run:
     """
     if not path.exists():
         return run
-    device = next(state.model.parameters()).device
-    try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        before = Run.from_json(json.loads(saved["run"]), str(path))
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.PickleError) as error:
-        raise RecordError(
-            f"{path} is not a whole checkpoint: {error}.", "Delete it and train again."
-        ) from error
+    saved = _read(path, next(state.model.parameters()).device)
     for key in ("submission", "recipe", "seed", "parameters", "data", "device"):
-        ours, theirs = getattr(run, key), getattr(before, key)
+        ours, theirs = getattr(run, key), getattr(saved.run, key)
         if ours != theirs:
             raise RecordError(
                 f"{path} belongs to another run: its {key} is {theirs}, not {ours}.",
                 "Resume with what it was started with, or choose another folder with --out.",
             )
-    state.model.load_state_dict(saved["model"])
-    if state.average is not None:
-        state.average.load_state_dict(saved["average"])
-    state.optimizer.load_state_dict(saved["optimizer"])
-    return before.model_copy(update={"status": "running"})
+    state.model.load_state_dict(saved.model)
+    if state.average is not None and saved.average is not None:
+        state.average.load_state_dict(saved.average)
+    state.optimizer.load_state_dict(saved.optimizer)
+    return saved.run.model_copy(update={"status": "running"})
+
+
+def load_weights(path: Path, model: nn.Module) -> Run:
+    """Put the weights that a run was evaluated with into a model on the CPU.
+
+    Returns:
+        The run, up to its last complete epoch.
+
+    Raises:
+        RecordError: There is no such file, it is damaged, or its model is another one.
+    """
+    if not path.exists():
+        raise RecordError(f"there is no {path}.", "`eva train SUBMISSION` leaves one in its --out.")
+    saved = _read(path, torch.device("cpu"))
+    try:
+        model.load_state_dict(saved.model if saved.average is None else saved.average)
+    except RuntimeError as error:
+        raise RecordError(
+            f"the weights in {path} are those of another network, {saved.run.submission}: {error}",
+            "Give the submission that it was trained with, as it was then.",
+        ) from error
+    return saved.run
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saved:
+    run: Run
+    model: dict[str, Tensor]
+    average: dict[str, Tensor] | None
+    optimizer: dict[str, Any]
+
+
+def _read(path: Path, device: torch.device) -> _Saved:
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        return _Saved(
+            run=Run.from_json(json.loads(saved["run"]), str(path)),
+            model=saved["model"],
+            average=saved["average"],
+            optimizer=saved["optimizer"],
+        )
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.PickleError) as error:
+        raise RecordError(
+            f"{path} is not a whole checkpoint: {error}.", "Delete it and train again."
+        ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eva import cli_grading, cli_models, cli_study
+from eva.cli_cohort import export_app
 from eva.cli_common import (
     INTERRUPTED,
     DataDirOption,
@@ -41,6 +42,7 @@ app.command()(cli_models.summary)
 app.command()(cli_models.rf)
 app.command("study")(cli_study.study_command)
 cli_grading.register(app)
+export_app.command("onnx")(cli_models.onnx)
 
 
 @app.command()

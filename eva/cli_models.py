@@ -1,15 +1,16 @@
-"""Commands that look at a model without training it: ``eva summary`` and ``eva rf``."""
+"""Commands about a model that train nothing: ``eva summary``, ``eva rf``, ``eva export onnx``."""
 
 from __future__ import annotations
 
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from eva.cli_common import FAILED, JsonOption, err, friendly_errors, out
+from eva.cli_common import FAILED, JsonOption, SubmissionArgument, err, friendly_errors, out
 
 TargetArgument = Annotated[
     str,
@@ -110,3 +111,37 @@ def _join(values: tuple[object, ...]) -> str:
     """One value where all axes agree; fractions as people write them."""
     texts = ["none" if value is None else str(value) for value in values]
     return texts[0] if len(set(texts)) == 1 else " x ".join(texts)
+
+
+def onnx(
+    submission: SubmissionArgument,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Left by `eva train`. Default: runs/NAME-seed0/checkpoint.pt.", show_default=False
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Default: NAME.onnx.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a trained network as an ONNX file, for programs without PyTorch."""
+    with friendly_errors():
+        from eva.checkpoint import load_weights
+        from eva.export import export_onnx
+        from eva.submission import load_submission
+
+        loaded = load_submission(submission)
+        model = loaded.build()
+        run = load_weights(
+            checkpoint or Path("runs") / f"{loaded.slug}-seed0" / "checkpoint.pt", model
+        )
+        written = export_onnx(model, run, file or Path(f"{loaded.slug}.onnx"))
+        tested = f", {run.rows[-1].test_accuracy:.2f} % on {run.data.name}" if run.rows else ""
+        out.print(
+            f"{written}: {run.parameters:,} parameters{tested}, "
+            f"{written.stat().st_size / 1000:.0f} kB",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

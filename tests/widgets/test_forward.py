@@ -7,12 +7,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnx
 import pytest
 import torch
 from torch import nn
 
 from eva.data import Dataset, normalise, to_float
 from eva.experiments.network import Net
+from eva.export import export_onnx
 from eva.record import Run
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -48,10 +50,17 @@ def random_net() -> nn.Module:
     return model
 
 
-def test_forward_is_pytorch_s(node: Node, weights: ModuleType, mini: Dataset) -> None:
+def test_forward_is_pytorch_s(
+    node: Node, weights: ModuleType, mini: Dataset, tmp_path: Path
+) -> None:
     model = random_net()
+    run = Run.load(DOCS / "records" / "reference" / "seed0.json")
+    exported = onnx.load(export_onnx(model, run, tmp_path / "random.onnx"))
     images = mini.test_images[::50]
-    value = {"network": {"layers": weights.layers(model)}, "images": images.flatten(1).tolist()}
+    value = {
+        "network": {"layers": list(weights.layers(exported))},
+        "images": images.flatten(1).tolist(),
+    }
     found = torch.tensor([a["scores"] for a in node("forward_vectors.mjs", value)["answers"]])
     with torch.no_grad():
         expected = model(normalise(to_float(images)))

@@ -1,4 +1,4 @@
-// Made by `python docs/generate.py --weights CHECKPOINT`; numbers are float32 in base64.
+// Made by `python docs/generate.py --weights ONNX`; numbers are float32 in base64.
 export const NETWORK = {
  "source": {
   "submission": "eva.experiments.reference",
@@ -29,8 +29,8 @@ export const NETWORK = {
   {
    "name": "conv_block_1.2",
    "kind": "affine",
-   "scale": "zeLFPzM5FkBF50w/wM8hQAZiSD/OjGM/RLjyP8s6Oj+4KYE/",
-   "shift": "a/h4vvNZCr+s7Ge9ORQiv4Ew6L3510i+VCk2vvriTb79MEi+"
+   "scale": "zeLFPzQ5FkBF50w/wM8hQAZiSD/OjGM/RLjyP8s6Oj+4KYE/",
+   "shift": "a/h4vvRZCr+s7Ge9ORQiv4Ew6L3510i+VCk2vvriTb79MEi+"
   },
   {
    "name": "conv_block_1.3",
@@ -47,8 +47,8 @@ export const NETWORK = {
   {
    "name": "conv_block_1.5",
    "kind": "affine",
-   "scale": "ks2lPyojhj80MT8/Klv2P9ZT3T9Qztw/LD6AP/uyhT8o040/",
-   "shift": "rCKgvjJdd74FlbW+8sUVv2Cewr0bQ4G+zB/svcxUsL36Ujm+"
+   "scale": "ks2lPysjhj8yMT8/Klv2P9ZT3T9Qztw/LD6AP/uyhT8o040/",
+   "shift": "rCKgvjRdd74ElbW+8sUVv2Cewr0bQ4G+zB/svcxUsL36Ujm+"
   },
   {
    "name": "conv_block_2.0",
@@ -65,7 +65,7 @@ export const NETWORK = {
   {
    "name": "conv_block_2.2",
    "kind": "affine",
-   "scale": "IjZkP5Zeij/dKU4/8QK0P5k1nT82DlI/woZ/P0XAtD/hVbw/",
+   "scale": "ITZkP5Zeij/dKU4/8QK0P5k1nT82DlI/woZ/P0XAtD/hVbw/",
    "shift": "UEV3vhKYM77E552+klM3vpb/pr72wsy+4hC2vh5Xu73wp5C+"
   },
   {
@@ -88,8 +88,8 @@ export const NETWORK = {
   {
    "name": "conv_block_3.2",
    "kind": "affine",
-   "scale": "s9RxP6u7Mj/97ms/ohGCP8h2mT+HIZk/nhiNPwY1Xz+9LZk/R6uNP2uMlj/g6p0/DwM6P2nTbz+bFxk/JINBPw==",
-   "shift": "ocLRvXaLkr4YdY68Quw+vuCYWb3BteG9vGfUvQbcHb5gqpa8wOkdvYD2hr4J2Y2+nL5PvkiXV74wauW80imCvg=="
+   "scale": "s9RxP6u7Mj/97ms/ohGCP8h2mT+HIZk/nhiNPwY1Xz+9LZk/R6uNP2yMlj/g6p0/DwM6P2rTbz+bFxk/JINBPw==",
+   "shift": "ocLRvXaLkr4YdY68Quw+vuCYWb3BteG9vGfUvQbcHb5gqpa8wOkdvYH2hr4J2Y2+nL5PvkqXV74wauW80imCvg=="
   },
   {
    "name": "conv_block_3.3",
@@ -106,8 +106,8 @@ export const NETWORK = {
   {
    "name": "conv_block_3.5",
    "kind": "affine",
-   "scale": "aPCQP0uSuT938Zg/+Iy9P+BayD+XNqI/rmWsP4kzdD/S16w/LyUSQJBO3D8mT94/4We/PxLdA0B6H9Y/agrIPw==",
-   "shift": "8uqQvgijtr0BKU2+DjjovXRzorwik1m+j5yLvkaFk74xjGa+7vpAvpzw9L0AAMI4J6wbvp2B172TnRG+mSavvQ=="
+   "scale": "aPCQP0uSuT938Zg/+Iy9P+FayD+XNqI/rmWsP4kzdD/S16w/LyUSQI9O3D8lT94/4We/PxLdA0B6H9Y/agrIPw==",
+   "shift": "8uqQvgijtr0BKU2+DjjovXRzorwik1m+j5yLvkaFk74xjGa+7vpAvprw9L0ACMI4J6wbvp2B172TnRG+mSavvQ=="
   },
   {
    "name": "conv_block_3.6",
@@ -124,8 +124,8 @@ export const NETWORK = {
   {
    "name": "conv_block_3.8",
    "kind": "affine",
-   "scale": "LTWtQLv+zUCEcsJAmxXHQDXpn0Af7rRAxYOwQNDytUAN3SNBwi8FQbLR7ED5AcBACXfkQGcOokBFSpVACfSWQA==",
-   "shift": "mvKKv/TZsr+1yXy/FLF9v9xsiL9i0Ei/hKOdv2pFi79eI1u/p0Q8v6u2SL/eVFe/9hBPv7Crgb9b6Ki/eSCsvw=="
+   "scale": "LTWtQLv+zUCEcsJAmxXHQDXpn0Af7rRAxYOwQNLytUAN3SNBwi8FQbLR7ED5AcBACXfkQGcOokBFSpVACPSWQA==",
+   "shift": "mvKKv/TZsr+1yXy/FLF9v9xsiL9i0Ei/hKOdv2tFi79eI1u/p0Q8v6u2SL/eVFe/9hBPv7Crgb9b6Ki/eCCsvw=="
   },
   {
    "name": "conv_block_3.9",
