@@ -8,6 +8,8 @@ import json
 import eva
 from eva.data import load_mini
 from eva.experiments.exp5 import build_model
+from eva.recipe import Rotation, Scale, Shear, Shift
+from eva.submission import load_submission
 
 EACH = 5  # which of the 100 test images of a digit is shown
 HEAD = "// Made by docs/generate.py; the digits are test images of mnist-mini (see eva.data).\n"
@@ -23,6 +25,22 @@ def digits() -> str:
         shown.append({"digit": digit, "index": index, "pixels": pixels})
     lines = ",\n".join(f"  {json.dumps(one)}" for one in shown)
     return f"{HEAD}export const DIGITS = [\n{lines},\n];\n"
+
+
+def limits() -> str:
+    """What the recipes of the course allow, for the augmentation playground."""
+    shown = {}
+    for name, words in (("exp5", "experiment 5"), ("reference", "the reference")):
+        recipe = load_submission(f"eva.experiments.{name}").recipe
+        found = {Rotation: 0.0, Shear: 0.0, Scale: 0.0, Shift: 0.0}
+        for part in recipe.augment:
+            found[type(part)] = next(v for v in part.model_dump().values() if isinstance(v, float))
+        order = [kind for kind in found if kind in map(type, recipe.augment)]
+        assert order == list(map(type, recipe.augment)), "the page composes in this order"
+        values = {kind.__name__.lower(): value for kind, value in found.items()}
+        shown[name] = {"text": words} | values | {"interpolation": recipe.interpolation.value}
+    head = "// Made by docs/generate.py from the recipes."
+    return f"{head}\nexport const LIMITS = {json.dumps(shown, indent=1)};\n"
 
 
 def fields_table() -> str:
@@ -45,5 +63,6 @@ def texts() -> dict[str, str]:
     """All that this file makes."""
     return {
         "widgets/data/digits.js": digits(),
+        "widgets/data/augmentation.js": limits(),
         "generated/explorer.md": fields_table(),
     }

@@ -162,3 +162,50 @@ def test_the_drawing_page_is_light(person: Any) -> None:
     person.goto(DRAW, wait_until="networkidle")
     person.remove_listener("response", weigh)
     assert 50_000 < sum(sizes) < 3_000_000
+
+
+PLAYGROUND = "/interactive/augmentation/"
+
+
+def playground(page: Any, what: str) -> Any:
+    """The recipe's line, or what is said of the digits."""
+    return page.locator({"line": "#augmentation code", "said": "#augmentation > .said"}[what]).last
+
+
+def test_the_playground_starts_with_experiment_5_and_its_line(person: Any) -> None:
+    person.goto(PLAYGROUND)
+    parts = "Rotation(degrees=12), Shear(degrees=12), Scale(fraction=0.15), Shift(pixels=2.8)"
+    line = playground(person, "line").inner_text()
+    assert line == f'augment=[{parts}], interpolation="nearest"'
+    assert "of these 40" in playground(person, "said").inner_text() or (
+        "reads all 40" in playground(person, "said").inner_text()
+    )
+
+
+def test_more_augmentation_is_read_worse(person: Any) -> None:
+    person.goto(PLAYGROUND)
+    limits = person.get_by_role("combobox", name="Limits of")
+    limits.select_option("none")
+    assert playground(person, "line").inner_text() == "augment=[]"
+    assert playground(person, "said").inner_text() == "The reference network reads all 40."
+    limits.select_option("much")
+    said = playground(person, "said").inner_text()
+    assert int(said.split("misreads ")[1].split()[0]) > 8
+    person.get_by_role("button", name="Draw again").click()
+    assert playground(person, "said").inner_text() != said
+
+
+def test_limits_are_moved_by_keyboard_and_the_line_is_copied(person: Any) -> None:
+    person.goto(PLAYGROUND)
+    person.get_by_role("combobox", name="Limits of").select_option("none")
+    slider = person.get_by_role("slider", name="Rotation, at most")
+    slider.focus()
+    for _ in range(3):
+        person.keyboard.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "3°"
+    assert playground(person, "line").inner_text() == "augment=[Rotation(degrees=3)]"
+    assert person.get_by_role("combobox", name="Limits of").input_value() == ""
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    person.get_by_role("button", name="Copy this line").click()
+    person.get_by_text("The line copied.").wait_for()
+    assert person.evaluate("navigator.clipboard.readText()") == "augment=[Rotation(degrees=3)]"
