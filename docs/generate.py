@@ -23,6 +23,7 @@ from makers import (
     notebook,
     records,
     reference,
+    replay,
     rubric,
     training,
     transcripts,
@@ -51,6 +52,7 @@ def made() -> dict[str, str]:
         training,
         frontier,
         notebook,
+        replay,
         widgets,
     )
     for maker in makers:

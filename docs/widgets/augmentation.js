@@ -10,6 +10,7 @@ import { drawn, randomNumbers, recipeLine, resample } from "./warp.js";
 const SIDE = 28;
 const EACH = 4; // draws of each digit
 const GAP = 3; // pixels between two pictures
+const REST = 150; // milliseconds that a slider has to stand still before the network reads
 const PARTS = [
   { name: "rotation", text: "Rotation, at most", unit: "°", max: 45, step: 1 },
   { name: "shear", text: "Shear, at most", unit: "°", max: 45, step: 1 },
@@ -23,9 +24,13 @@ const PRESETS = {
 };
 
 const layers = unpack(NETWORK);
-const digits = DIGITS.map(({ digit, pixels }) => ({ digit, pixels: decode(pixels) }));
+const digits = DIGITS.map(({ digit, pixels }) => {
+  const values = decode(pixels);
+  return { digit, pixels: values, answer: read(values) };
+});
 let seed = 1;
 let shown = []; // { digit, pixels, answer } row by row; the first row is not augmented
+let readTimer = 0;
 
 const root = document.getElementById("augmentation");
 
@@ -61,24 +66,37 @@ function limits() {
     [name, Number((Number(sliders[i].slider.value) / per).toFixed(3))]));
 }
 
-function think() {
+/** What is cheap enough to be done while a slider moves. */
+function show() {
   PARTS.forEach(({ unit, step }, i) => {
     const { slider, value } = sliders[i];
     value.textContent = `${Number(slider.value).toFixed(step < 1 ? 1 : 0)}${unit}`;
     slider.setAttribute("aria-valuetext", value.textContent);
   });
   const random = randomNumbers(seed);
-  shown = digits.map((one) => ({ ...one, answer: read(one.pixels) }));
+  shown = [...digits];
   for (let i = 0; i < EACH; i++) {
     for (const { digit, pixels } of digits) {
       const moved = resample(pixels, SIDE, drawn(limits(), random), interpolation.value);
-      shown.push({ digit, pixels: moved, answer: read(moved) });
+      shown.push({ digit, pixels: moved, answer: null });
     }
   }
   line.textContent = recipeLine(limits(), interpolation.value);
   copied.textContent = "";
-  const wrong = shown.slice(digits.length).filter(({ digit, answer }) => digit !== answer);
-  const count = shown.length - digits.length;
+  draw();
+}
+
+function think() {
+  clearTimeout(readTimer);
+  show();
+  answer();
+}
+
+function answer() {
+  const drawings = shown.slice(digits.length);
+  for (const one of drawings) one.answer = read(one.pixels);
+  const wrong = drawings.filter(({ digit, answer }) => digit !== answer);
+  const count = drawings.length;
   said.textContent = wrong.length
     ? `The reference network misreads ${wrong.length} of these ${count}: ` +
       `${wrong.map(({ digit, answer }) => `a ${digit} as ${answer}`).join(", ")}.`
@@ -107,8 +125,9 @@ function draw() {
     ctx.fillStyle = paper;
     ctx.fillRect(x, y, side, side);
     ctx.drawImage(inked(pixels, SIDE, ink), x, y, side, side);
-    ctx.lineWidth = digit === answer ? 1 : 2.5;
-    ctx.strokeStyle = digit === answer ? grid : box;
+    const misread = answer !== null && answer !== digit;
+    ctx.lineWidth = misread ? 2.5 : 1;
+    ctx.strokeStyle = misread ? box : grid;
     ctx.strokeRect(x + 1, y + 1, side - 2, side - 2);
   });
 }
@@ -124,7 +143,9 @@ function take(name) {
 for (const { slider } of sliders) {
   slider.oninput = () => {
     preset.value = "";
-    think();
+    clearTimeout(readTimer);
+    readTimer = setTimeout(answer, REST);
+    show();
   };
 }
 preset.onchange = () => {

@@ -3,9 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from eva.record import Run
+
+RECORDS = Path(__file__).parents[2] / "docs" / "records"
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +214,52 @@ def test_limits_are_moved_by_keyboard_and_the_line_is_copied(person: Any) -> Non
     person.get_by_role("button", name="Copy this line").click()
     person.get_by_text("The line copied.").wait_for()
     assert person.evaluate("navigator.clipboard.readText()") == "augment=[Rotation(degrees=3)]"
+
+
+REPLAY = "/interactive/replay/"
+
+
+def replayed(page: Any) -> str:
+    """What is said of the curves."""
+    text: str = page.locator("#replay .said").first.inner_text()
+    return text
+
+
+def test_the_replay_shows_the_epochs_of_the_record(person: Any) -> None:
+    run = Run.load(RECORDS / "exp5" / "seed0.json")
+    person.goto(REPLAY)
+    person.get_by_role("combobox", name="Replay").select_option("exp5")
+    slider = person.get_by_role("slider", name="Epoch")
+    slider.focus()
+    person.keyboard.press("End")
+    row, before = run.rows[-1], run.rows[-2]
+    anew = len(set(row.wrong) - set(before.wrong))
+    mended = len(set(before.wrong) - set(row.wrong))
+    assert replayed(person) == (
+        f"After epoch 15 of 15: training {row.train_accuracy:.2f} %, test "
+        f"{row.test_accuracy:.2f} %. {len(row.wrong)} of 10,000 test images are misread: "
+        f"{anew} anew, and {mended} no longer."
+    )
+    mini = Run.load(RECORDS / "replay" / "exp5.json")
+    said = person.locator("#replay .said").last.inner_text()
+    assert said.endswith(f"and {len(mini.rows[-1].wrong)} of all 1000.")
+    assert slider.get_attribute("aria-valuetext") == "15 of 15"
+    assert person.locator("#replay [aria-live]").inner_text().startswith("After epoch 15 of 15")
+
+
+def test_the_replay_plays_to_its_end_and_can_be_paused(person: Any) -> None:
+    person.goto(REPLAY)
+    play = person.get_by_role("button", name="Play")
+    play.click()
+    person.get_by_text("After epoch 2 of 15").first.wait_for()
+    person.get_by_role("button", name="Pause").click()
+    paused = replayed(person)
+    person.wait_for_timeout(1200)
+    assert replayed(person) == paused
+    slider = person.get_by_role("slider", name="Epoch")
+    slider.focus()
+    person.keyboard.press("End")
+    person.keyboard.press("ArrowLeft")
+    play.click()
+    person.get_by_text("After epoch 15 of 15").first.wait_for()
+    play.wait_for()

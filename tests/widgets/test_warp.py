@@ -1,89 +1,139 @@
-"""The playground's pictures are those of eva.augment, and its line is that recipe."""
+"""The playground's pictures are those that eva.augment draws, and its line is that recipe."""
 
 import random
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Generator, Tensor
 
-from eva import augment, recipe
+from eva import recipe
+from eva.augment import augment
 from eva.data import Dataset
 from eva.recipe import Interpolation, Recipe, Rotation, Scale, Shear, Shift
 
-WARPS = 500
-LARGEST_ERROR = 0.01  # of a grey value between 0 and 255
-LIMITS = [
-    {"rotation": 12, "shear": 12, "scale": 0.15, "shift": 2.8, "interpolation": "bilinear"},
-    {"rotation": 0, "shear": 0, "scale": 0.5, "shift": 0, "interpolation": "nearest"},
-    {"rotation": 0, "shear": 0, "scale": 0, "shift": 0, "interpolation": "bilinear"},
+WIDGETS = Path(__file__).parents[2] / "docs" / "widgets"
+RECIPES, IMAGES = 12, 50
+LARGEST_ERROR = 1e-3  # of a grey value between 0 and 255
+MAKERS: dict[str, Callable[[float], Any]] = {
+    "rotation": lambda reach: Rotation(degrees=reach),
+    "shear": lambda reach: Shear(degrees=reach),
+    "scale": lambda reach: Scale(fraction=reach),
+    "shift": lambda reach: Shift(pixels=reach),
+}
+LARGEST = {"rotation": 45.0, "shear": 45.0, "scale": 0.5, "shift": 10.0}
+NUMBERS = {
+    "rotation": (IMAGES, 1),
+    "shear": (IMAGES, 1),
+    "scale": (IMAGES, 1),
+    "shift": (IMAGES, 2),
+}
+Node = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def doubles() -> Iterator[None]:
+    """JavaScript's numbers: what is left of a difference is a mistake."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def images(mini: Dataset) -> Tensor:
+    """Digits of all classes, (50, 1, 28, 28) from 0 to 255."""
+    return mini.test_images[::20].double()
+
+
+def limits() -> list[dict[str, Any]]:
+    """Random ones, some of them 0, as the sliders can be set; the last are all 0."""
+    rng = random.Random(0)
+    found = [
+        {
+            name: round(rng.uniform(0, most), 2) if rng.random() < 0.8 else 0
+            for name, most in LARGEST.items()
+        }
+        for _ in range(RECIPES - 1)
+    ]
+    return [*found, dict.fromkeys(LARGEST, 0)]
+
+
+def draws() -> list[dict[str, Any]]:
+    """What the page is asked for: the numbers are those that a seeded generator gives to eva."""
+    asked = []
+    for seed, reaches in enumerate(limits()):
+        generator = Generator().manual_seed(seed)
+        columns = [
+            torch.rand(shape, generator=generator) if reaches[name] else torch.full(shape, 0.7)
+            for name, shape in NUMBERS.items()
+        ]
+        how = list(Interpolation)[seed % 2].value
+        numbers = torch.cat(columns, dim=1).tolist()
+        asked.append({"limits": reaches, "interpolation": how, "numbers": numbers})
+    return asked
+
+
+def wanted(asked: dict[str, Any]) -> Recipe:
+    parts = [MAKERS[name](reach) for name, reach in asked["limits"].items() if reach]
+    return Recipe(augment=tuple(parts), interpolation=asked["interpolation"])
+
+
+def largest_error(images: Tensor, answers: list[dict[str, Any]]) -> float:
+    """Between the page's pictures and what eva draws with the same seeds."""
+    found = 0.0
+    for seed, (asked, answer) in enumerate(zip(draws(), answers, strict=True)):
+        made = wanted(asked)
+        generator = Generator().manual_seed(seed)
+        pictures = augment(images, made.augment, generator, made.interpolation)
+        assert pictures.std() > 10
+        error = (torch.tensor(answer["pictures"]) - pictures.flatten(1)).abs().max()
+        found = max(found, error.item())
+    return found
+
+
+def ask(node: Node, images: Tensor, *widgets: Path) -> Any:
+    return node(
+        "warp_vectors.mjs", {"pixels": images.flatten(1).tolist(), "draws": draws()}, *widgets
+    )
+
+
+def test_pictures_are_those_that_the_trainer_draws(node: Node, images: Tensor) -> None:
+    assert largest_error(images, ask(node, images)["answers"]) < LARGEST_ERROR
+
+
+PLANTED = [
+    ("cos, -sin, 0", "cos, sin, 0"),  # the other way round
+    ("[1, 0, -right]", "[1, 0, right]"),
+    ("1 / factor, 0, 0]", "factor, 0, 0]"),
+    ("sum + value * b[k][j]", "sum + b[k][j]"),
+    ("(2 * random() - 1)", "random()"),  # to one side only
+    ("matrices.reduce(times)", "matrices.reverse().reduce(times)"),
+    ("Math.round(from[0])", "Math.floor(from[0])"),
 ]
 
 
-@pytest.fixture(scope="module")
-def warps() -> list[dict[str, Any]]:
-    draw = random.Random(0)
-    return [
-        {
-            "image": index % 10,
-            "rotation": draw.uniform(-45, 45),
-            "shear": draw.uniform(-45, 45),
-            "scale": draw.uniform(0.5, 1.5),
-            "shift": [draw.uniform(-10, 10), draw.uniform(-10, 10)],
-            "interpolation": draw.choice(["bilinear", "nearest"]),
-        }
-        for index in range(WARPS)
-    ]
+@pytest.mark.parametrize(("right", "wrong"), PLANTED)
+def test_a_planted_mistake_is_noticed(
+    right: str, wrong: str, node: Node, images: Tensor, tmp_path: Path
+) -> None:
+    source = (WIDGETS / "warp.js").read_text()
+    assert source.count(right) == 1
+    shutil.copy(WIDGETS / "package.json", tmp_path)
+    (tmp_path / "warp.js").write_text(source.replace(right, wrong))
+    assert largest_error(images, ask(node, images, tmp_path)["answers"]) > 10
 
 
-@pytest.fixture(scope="module")
-def found(node: Callable[..., Any], mini: Dataset, warps: list[dict[str, Any]]) -> Any:
-    pixels = mini.test_images[::40].flatten(1).tolist()
-    return node("warp_vectors.mjs", {"pixels": pixels, "warps": warps, "limits": LIMITS})
+def test_the_line_is_a_recipe_with_these_limits(node: Node, images: Tensor) -> None:
+    for asked, answer in zip(draws(), ask(node, images[:1])["answers"], strict=True):
+        assert eval(f"Recipe({answer['line']})", vars(recipe)) == wanted(asked)
 
 
-def expected(images: torch.Tensor, warp: dict[str, Any]) -> torch.Tensor:
-    matrices = [
-        augment.rotation(torch.tensor([warp["rotation"]])),
-        augment.shear(torch.tensor([warp["shear"]])),
-        augment.scale(torch.tensor([warp["scale"]])),
-        augment.shift(torch.tensor([warp["shift"]])),
-    ]
-    image = images[warp["image"] : warp["image"] + 1].float()
-    return augment.resample(image, matrices, Interpolation(warp["interpolation"])).flatten()
-
-
-def test_pictures_are_those_of_eva(found: Any, mini: Dataset, warps: list[dict[str, Any]]) -> None:
-    images = mini.test_images[::40]
-    different = 0
-    for warp, picture in zip(warps, found["pictures"], strict=True):
-        error = (torch.tensor(picture) - expected(images, warp)).abs()
-        if warp["interpolation"] == "bilinear":
-            assert error.max() < LARGEST_ERROR
-        else:  # a place on the line between two pixels may fall to either
-            different += int((error > LARGEST_ERROR).sum())
-    assert different <= 20
-    assert torch.tensor(found["pictures"]).std() > 10
-
-
-def test_the_line_is_a_recipe_with_these_limits(found: Any) -> None:
-    for limits, line in zip(LIMITS, found["lines"], strict=True):
-        made = eval(f"Recipe({line})", vars(recipe))
-        parts = (
-            Rotation(degrees=limits["rotation"]) if limits["rotation"] else None,
-            Shear(degrees=limits["shear"]) if limits["shear"] else None,
-            Scale(fraction=limits["scale"]) if limits["scale"] else None,
-            Shift(pixels=limits["shift"]) if limits["shift"] else None,
-        )
-        wanted = Recipe(
-            augment=tuple(part for part in parts if part),
-            interpolation=Interpolation(limits["interpolation"]),
-        )
-        assert made == wanted
-
-
-def test_draws_fill_their_limits_and_no_more(found: Any) -> None:
-    _, scales, nothing = (torch.tensor(draws) for draws in found["draws"])
-    factors = 1 / scales[:, 0, 0]
-    assert 0.5 <= factors.min() < 0.6 and 1.4 < factors.max() <= 1.5
-    assert (nothing - torch.eye(3)).abs().max() == 0
+def test_the_page_s_random_numbers_are_uniform(node: Node, images: Tensor) -> None:
+    numbers = torch.tensor(ask(node, images[:1])["random"])
+    assert numbers.min() >= 0 and numbers.max() < 1
+    counts = torch.histc(numbers, 10, 0, 1)
+    assert ((counts - 200).square() / 200).sum() < 21.7  # chi-square of 9 degrees, 99 %
+    assert torch.corrcoef(torch.stack((numbers[:-1], numbers[1:])))[0, 1].abs() < 0.06
