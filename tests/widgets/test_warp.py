@@ -16,7 +16,7 @@ from eva.data import Dataset
 from eva.recipe import Interpolation, Recipe, Rotation, Scale, Shear, Shift
 
 WIDGETS = Path(__file__).parents[2] / "docs" / "widgets"
-RECIPES, IMAGES = 12, 50
+RECIPES, IMAGES, DIFFERENT = 12, 50, 500
 LARGEST_ERROR = 1e-3  # of a grey value between 0 and 255
 MAKERS: dict[str, Callable[[float], Any]] = {
     "rotation": lambda reach: Rotation(degrees=reach),
@@ -34,18 +34,32 @@ NUMBERS = {
 Node = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def doubles() -> Iterator[None]:
-    """JavaScript's numbers: what is left of a difference is a mistake."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images(mini: Dataset) -> Tensor:
     """Digits of all classes, (50, 1, 28, 28) from 0 to 255."""
     return mini.test_images[::20].double()
+
+
+@pytest.fixture(scope="module")
+def draws() -> Iterator[list[dict[str, Any]]]:
+    """What the page is asked for; both sides count in doubles, so that any difference is a mistake.
+
+    The numbers are those that a generator, seeded by the place in the list, gives to eva.
+    """
+    torch.set_default_dtype(torch.float64)
+    yield [asked(seed, reaches) for seed, reaches in enumerate(limits())]
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="module")
+def drawn(images: Tensor, draws: list[dict[str, Any]]) -> Tensor:
+    """What eva draws, (recipes, images, pixels)."""
+    found = []
+    for seed, one in enumerate(draws):
+        made = wanted(one)
+        generator = Generator().manual_seed(seed)
+        found.append(augment(images, made.augment, generator, made.interpolation).flatten(1))
+    return torch.stack(found)
 
 
 def limits() -> list[dict[str, Any]]:
@@ -61,47 +75,36 @@ def limits() -> list[dict[str, Any]]:
     return [*found, dict.fromkeys(LARGEST, 0)]
 
 
-def draws() -> list[dict[str, Any]]:
-    """What the page is asked for: the numbers are those that a seeded generator gives to eva."""
-    asked = []
-    for seed, reaches in enumerate(limits()):
-        generator = Generator().manual_seed(seed)
-        columns = [
-            torch.rand(shape, generator=generator) if reaches[name] else torch.full(shape, 0.7)
-            for name, shape in NUMBERS.items()
-        ]
-        how = list(Interpolation)[seed % 2].value
-        numbers = torch.cat(columns, dim=1).tolist()
-        asked.append({"limits": reaches, "interpolation": how, "numbers": numbers})
-    return asked
+def asked(seed: int, reaches: dict[str, Any]) -> dict[str, Any]:
+    generator = Generator().manual_seed(seed)
+    columns = [
+        torch.rand(shape, generator=generator) if reaches[name] else torch.full(shape, 0.7)
+        for name, shape in NUMBERS.items()
+    ]
+    return {
+        "limits": reaches,
+        "interpolation": list(Interpolation)[seed % 2].value,
+        "numbers": torch.cat(columns, dim=1).tolist(),
+    }
 
 
-def wanted(asked: dict[str, Any]) -> Recipe:
-    parts = [MAKERS[name](reach) for name, reach in asked["limits"].items() if reach]
-    return Recipe(augment=tuple(parts), interpolation=asked["interpolation"])
+def wanted(one: dict[str, Any]) -> Recipe:
+    parts = [MAKERS[name](reach) for name, reach in one["limits"].items() if reach]
+    return Recipe(augment=tuple(parts), interpolation=one["interpolation"])
 
 
-def largest_error(images: Tensor, answers: list[dict[str, Any]]) -> float:
-    """Between the page's pictures and what eva draws with the same seeds."""
-    found = 0.0
-    for seed, (asked, answer) in enumerate(zip(draws(), answers, strict=True)):
-        made = wanted(asked)
-        generator = Generator().manual_seed(seed)
-        pictures = augment(images, made.augment, generator, made.interpolation)
-        assert pictures.std() > 10
-        error = (torch.tensor(answer["pictures"]) - pictures.flatten(1)).abs().max()
-        found = max(found, error.item())
-    return found
+def pictures(answers: list[dict[str, Any]]) -> Tensor:
+    return torch.tensor([answer["pictures"] for answer in answers])
 
 
-def ask(node: Node, images: Tensor, *widgets: Path) -> Any:
-    return node(
-        "warp_vectors.mjs", {"pixels": images.flatten(1).tolist(), "draws": draws()}, *widgets
-    )
+@pytest.fixture(scope="module")
+def answers(node: Node, images: Tensor, draws: list[dict[str, Any]]) -> Any:
+    return node("warp_vectors.mjs", {"pixels": images.flatten(1).tolist(), "draws": draws})
 
 
-def test_pictures_are_those_that_the_trainer_draws(node: Node, images: Tensor) -> None:
-    assert largest_error(images, ask(node, images)["answers"]) < LARGEST_ERROR
+def test_pictures_are_those_that_the_trainer_draws(drawn: Tensor, answers: Any) -> None:
+    assert (pictures(answers["answers"]) - drawn).abs().max() < LARGEST_ERROR
+    assert len({tuple(picture) for picture in drawn.flatten(0, 1).tolist()}) >= DIFFERENT
 
 
 PLANTED = [
@@ -117,22 +120,33 @@ PLANTED = [
 
 @pytest.mark.parametrize(("right", "wrong"), PLANTED)
 def test_a_planted_mistake_is_noticed(
-    right: str, wrong: str, node: Node, images: Tensor, tmp_path: Path
+    right: str,
+    wrong: str,
+    node: Node,
+    images: Tensor,
+    draws: list[dict[str, Any]],
+    drawn: Tensor,
+    tmp_path: Path,
 ) -> None:
     source = (WIDGETS / "warp.js").read_text()
     assert source.count(right) == 1
     shutil.copy(WIDGETS / "package.json", tmp_path)
     (tmp_path / "warp.js").write_text(source.replace(right, wrong))
-    assert largest_error(images, ask(node, images, tmp_path)["answers"]) > 10
+    some = {
+        "pixels": images[:2].flatten(1).tolist(),
+        "draws": [one | {"numbers": one["numbers"][:2]} for one in draws],
+    }
+    answers = node("warp_vectors.mjs", some, tmp_path)["answers"]
+    assert (pictures(answers) - drawn[:, :2]).abs().max() > 10
 
 
-def test_the_line_is_a_recipe_with_these_limits(node: Node, images: Tensor) -> None:
-    for asked, answer in zip(draws(), ask(node, images[:1])["answers"], strict=True):
-        assert eval(f"Recipe({answer['line']})", vars(recipe)) == wanted(asked)
+def test_the_line_is_a_recipe_with_these_limits(draws: list[dict[str, Any]], answers: Any) -> None:
+    for one, answer in zip(draws, answers["answers"], strict=True):
+        assert eval(f"Recipe({answer['line']})", vars(recipe)) == wanted(one)
 
 
-def test_the_page_s_random_numbers_are_uniform(node: Node, images: Tensor) -> None:
-    numbers = torch.tensor(ask(node, images[:1])["random"])
+def test_the_page_s_random_numbers_are_uniform(answers: Any) -> None:
+    numbers = torch.tensor(answers["random"])
     assert numbers.min() >= 0 and numbers.max() < 1
     counts = torch.histc(numbers, 10, 0, 1)
     assert ((counts - 200).square() / 200).sum() < 21.7  # chi-square of 9 degrees, 99 %
