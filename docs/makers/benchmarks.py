@@ -1,4 +1,4 @@
-"""Tables of the benchmarks: how often receptive fields were compared, how fast the summary is."""
+"""Tables of the benchmarks of receptive fields, the summary and official grading."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from makers.records import RECORDS
 
 PROPERTY = RECORDS / "rf_property_10000.json"
 SUMMARY = RECORDS / "benchmarks" / "summary.json"
+EXTRACTION = RECORDS / "benchmarks" / "extraction.json"
 
 
 def fields(record: dict[str, Any]) -> str:
@@ -65,10 +66,41 @@ def summary(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def extraction(record: dict[str, Any]) -> str:
+    """Seconds of the static part of an official grade, and of training a graph."""
+    static, training = record["static"], record["training"]
+    device, versions = record["device"], record["versions"]
+    lines = [
+        "| | seconds |",
+        "|---|--:|",
+        f"| first submission, which starts the warm parent | {static['first_seconds']:.2f} |",
+        f"| each of {static['submissions']} after it, median | {static['median_seconds']:.2f} |",
+        f"| the slowest of them | {static['worst_seconds']:.2f} |",
+        "| a fresh Python that only imports torch, in turn with them, median "
+        f"| {static['fresh_python_import_torch_median_seconds']:.2f} |",
+        "",
+        f"Sandbox of tier {static['tier']}, export of the graph, checks 1 to 6. Training the "
+        f"exported graph of {training['model']} takes "
+        f"{training['ratio_median_of_pairs']:.2f} times as long as the model that it was exported "
+        f"from ({min(training['ratios']):.2f} to {max(training['ratios']):.2f} in "
+        f"{training['rounds']} rounds of {training['steps']} steps each, in turn). "
+        f"{device['name']}, {record['cpus']} cores; torch {versions['torch']}; {record['date']}. "
+        "Repeat it with:",
+        "",
+        "```sh\npython tests/benchmarks/bench_extraction.py --rounds 20\n```",
+    ]
+    return "\n".join(lines)
+
+
 def texts() -> dict[str, str]:
     """All that this file makes; a sentence in the place of a record that is not there."""
     made = {}
-    for name, path, table in (("fields", PROPERTY, fields), ("summary", SUMMARY, summary)):
+    tables = (
+        ("fields", PROPERTY, fields),
+        ("summary", SUMMARY, summary),
+        ("extraction", EXTRACTION, extraction),
+    )
+    for name, path, table in tables:
         text = table(json.loads(path.read_text())) if path.exists() else "No record yet."
         made[f"generated/benchmark-{name}.md"] = text
     return made
