@@ -200,6 +200,45 @@ def test_more_augmentation_is_read_worse(person: Any) -> None:
     assert playground(person, "said").inner_text() != said
 
 
+# How many of the 40 drawn pictures differ from the real digit at the head of their column.
+CHANGED = """canvas => {
+  const [columns, rows, gap] = [10, 5, 3];
+  const ratio = canvas.width / canvas.clientWidth;
+  const side = (canvas.clientWidth - gap * (columns - 1)) / columns;
+  const ctx = canvas.getContext("2d");
+  const value = (column, row, x, y) => {
+    const left = column * (side + gap) + ((x + 0.5) * side) / 28;
+    const top = row * (side + gap) + (row ? gap : 0) + ((y + 0.5) * side) / 28;
+    return ctx.getImageData(Math.floor(left * ratio), Math.floor(top * ratio), 1, 1).data[0];
+  };
+  const steps = [...Array(12).keys()].map((i) => 3 + 2 * i);
+  let changed = 0;
+  for (let column = 0; column < columns; column++) {
+    for (let row = 1; row < rows; row++) {
+      const same = steps.every((x) => steps.every((y) =>
+        Math.abs(value(column, row, x, y) - value(column, 0, x, y)) < 8));
+      changed += !same;
+    }
+  }
+  return changed;
+}"""
+
+
+def test_digits_move_with_a_slider_and_are_read_when_it_rests(person: Any) -> None:
+    person.goto(PLAYGROUND)
+    canvas = person.locator("#augmentation canvas")
+    person.get_by_role("combobox", name="Limits of").select_option("none")
+    assert canvas.evaluate(CHANGED) == 0
+    slider = person.get_by_role("slider", name="Shift, at most")
+    slider.focus()
+    person.keyboard.press("End")
+    assert canvas.evaluate(CHANGED) == 40
+    person.get_by_text("The reference network misreads").wait_for()
+    person.keyboard.press("Home")
+    assert canvas.evaluate(CHANGED) == 0
+    person.get_by_text("The reference network reads all 40.").wait_for()
+
+
 def test_limits_are_moved_by_keyboard_and_the_line_is_copied(person: Any) -> None:
     person.goto(PLAYGROUND)
     person.get_by_role("combobox", name="Limits of").select_option("none")
