@@ -31,10 +31,10 @@ class Repeated(nn.Module):
         return x
 
 
-def dense(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Sequential:
-    """Convolution -> SiLU -> BatchNorm, without padding."""
+def dense(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3x3 convolution -> SiLU -> BatchNorm, without padding."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size, bias=False),
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, bias=False),
         nn.SiLU(),
         nn.BatchNorm2d(out_channels),
     )
@@ -50,13 +50,12 @@ def separable(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-def repeated_net(early: int, late: int, last: int, times: int = 2) -> nn.Sequential:
-    """3x3, a repeated 3x3, max-pool, the same again, 1x1, mean over 5x5.
+def repeated_net(early: int, late: int, times: int = 2) -> nn.Sequential:
+    """3x3, a repeated 3x3, max-pool, the same again, 1x1 to the classes, mean over 5x5.
 
     Args:
         early: Channels before the pool.
         late: Channels after it.
-        last: Channels of the 1x1 convolution before the answer.
         times: Uses of each repeated convolution.
     """
     return nn.Sequential(
@@ -65,8 +64,7 @@ def repeated_net(early: int, late: int, last: int, times: int = 2) -> nn.Sequent
         nn.MaxPool2d(kernel_size=2),
         dense(early, late),
         Repeated(late, times),
-        dense(late, last, kernel_size=1),
-        gap_head(last),
+        gap_head(late),
     )
 
 
