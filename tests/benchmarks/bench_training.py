@@ -235,7 +235,7 @@ def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, f
             options = ["--threads", str(chosen.threads), "--batch", str(batch)]
             options += ["--width", str(width)]
             if (batch, width) not in known:
-                lines, _ = run(FLOOR, chosen.peers_python, data, *options)
+                lines, _ = run(FLOOR, chosen.peers_python, data, *options, "--steps", "12")
                 known[batch, width] = min(line["seconds"] for line in lines)
             row = {"images": n, "batch": batch, "width": width}
             row["floor_seconds"] = -(-n // batch) * known[batch, width]

@@ -34,6 +34,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--width", type=int, default=1, help="Times the channels.")
+    parser.add_argument("--steps", type=int, default=40, help="Of the floor, timed at once.")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--compile", action="store_true")
     chosen = parser.parse_args()

@@ -17,14 +17,14 @@ import torch.nn.functional as F
 
 from peers.common import DECAY, LR, MOMENTUM, device, network, options
 
-BATCHES, REPEATS = 40, 3
+REPEATS = 3
 FORMATS = {"": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def seconds_of_a_step(
-    width: int, batch: int, layout: torch.memory_format, bf16: bool, compiled: bool
+    width: int, batch: int, steps: int, layout: torch.memory_format, bf16: bool, compiled: bool
 ) -> float:
-    """The best of a few means, after a warm-up."""
+    """The best of a few means of so many steps, after a warm-up."""
     where = device()
     model = network(width).to(where, memory_format=layout)
     forward = torch.compile(model) if compiled else model
@@ -48,7 +48,7 @@ def seconds_of_a_step(
         return (time.perf_counter() - started) / steps
 
     run(5)
-    return min(run(BATCHES) for _ in range(REPEATS))
+    return min(run(steps) for _ in range(REPEATS))
 
 
 def main() -> None:
@@ -58,7 +58,9 @@ def main() -> None:
     for compiled, bf16, layout in product(compilers, (False, True), FORMATS):
         words = ["compiled" * compiled, "bf16" * bf16, layout]
         name = ", ".join(filter(None, words)) or "eager"
-        seconds = seconds_of_a_step(chosen.width, chosen.batch, FORMATS[layout], bf16, compiled)
+        seconds = seconds_of_a_step(
+            chosen.width, chosen.batch, chosen.steps, FORMATS[layout], bf16, compiled
+        )
         sys.stdout.write(json.dumps({"variant": name, "seconds": seconds}) + "\n")
         sys.stdout.flush()
 
