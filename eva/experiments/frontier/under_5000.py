@@ -2,19 +2,29 @@
 
 Target: 99.40 % in each of the last 4 epochs, for at least 8 of 10 seeds.
 Change: After each widening convolution comes one of equal width that is applied twice, so two
-layers of depth are paid for once. SiLU, which lets through a little of what is negative, in the
-place of ReLU. No dropout: a network this small doesn't learn its training images by heart.
+layers of depth are paid for once. Most weights are spent after the pool. SiLU, which lets through
+a little of what is negative, in the place of ReLU. No dropout: a network this small doesn't learn
+its training images by heart.
+Result: Not reached; see the page.
 """
 
 from torch import nn
 
-from eva.experiments.frontier.network import repeated_net
+from eva.blocks import gap_head
+from eva.experiments.frontier.network import Repeated, conv, once
 from eva.recipe import SGD, Recipe, Rotation, Scale, Shift, Triangular
 
 
 def build_model() -> nn.Sequential:
     """4,993 parameters."""
-    return repeated_net(early=6, late=19)
+    return nn.Sequential(
+        once(conv(1, 6), 6),
+        Repeated(conv(6, 6), 6, times=2),
+        nn.MaxPool2d(kernel_size=2),
+        once(conv(6, 19), 19),
+        Repeated(conv(19, 19), 19, times=2),
+        gap_head(19),
+    )
 
 
 RECIPE = Recipe(

@@ -1,0 +1,66 @@
+"""What the benchmark of training says of its measurements, and of peers that it can't run."""
+
+import importlib.util
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FILE = Path(__file__).parent / "bench_training.py"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("bench_training", FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench_training"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["bench_training"]
+
+
+def test_an_unknown_peer_is_skipped_with_its_name(
+    bench: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped: dict[str, str] = {}
+    chosen = bench.choose("keras, tensorflow", skipped)
+    assert list(chosen) == ["keras"]
+    assert "pytorch, " in skipped["tensorflow"]
+    assert "skipped tensorflow" in capsys.readouterr().out
+
+
+def test_a_peer_that_is_not_installed_or_broken_is_skipped(
+    bench: ModuleType, tmp_path: Path
+) -> None:
+    peer = bench.PEERS["lightning"]
+    with pytest.raises(bench.Skipped, match="make bench"):
+        bench.run(peer, tmp_path / "python", tmp_path)
+    broken = bench.Contestant(module="nothing_of_this_name")
+    with pytest.raises(bench.Skipped, match="nothing_of_this_name"):
+        bench.run(broken, Path(sys.executable), tmp_path)
+
+
+def test_ratios_are_taken_within_a_round(bench: ModuleType) -> None:
+    def rounds(*epochs: float) -> list[dict[str, object]]:
+        return [
+            {"seconds": [9.0, s], "test_accuracy": 98.0, "process_seconds": 20.0, "versions": {}}
+            for s in epochs
+        ]
+
+    results = {"eva": rounds(2, 4), "pytorch": rounds(6, 12), "keras": rounds(20, 20)}
+    chosen = Namespace(images=1280, rounds=2)
+    found = bench.summary(chosen, results, [{"eager": 0.1, "bf16": 0.2}, {"eager": 0.2}])
+    assert found["best_peer"] == "pytorch"
+    assert found["ratios"]["eva"]["to_floor"] == {"median": 2.0, "lowest": 2.0, "highest": 2.0}
+    assert found["ratios"]["eva"]["best_peer_to_it"]["median"] == 3.0
+    assert found["contestants"]["eva"]["first_epoch_seconds"] == 9.0
+
+
+def test_a_start_is_quick(bench: ModuleType) -> None:
+    found = bench.start_up(1)
+    assert found["import eva beyond torch"] < 50
+    assert set(found) >= {"eva --help"}
