@@ -22,7 +22,14 @@ from eva.augment import augment
 from eva.checkpoint import State, load_checkpoint, save_checkpoint
 from eva.cuda_graph import Replayed
 from eva.data import Dataset, derive_seed, epoch_order, normalise, to_float
-from eva.device import Stopwatch, describe_device, describe_versions, seeded, select_device
+from eva.device import (
+    Stopwatch,
+    allocate_from_heap,
+    describe_device,
+    describe_versions,
+    seeded,
+    select_device,
+)
 from eva.errors import TrainingError
 from eva.evaluation import confusion, evaluate
 from eva.optimization import (
@@ -37,7 +44,6 @@ from eva.record import DataInfo, EpochRow, Run
 
 REFRESH = 0.5  # seconds between two looks at the loss; each look waits for the device
 AT_ONCE = 8  # batches that are augmented together; one by one, starting the kernels costs as much
-CHECKPOINT = "checkpoint.pt"
 
 
 class Callback:
@@ -86,6 +92,8 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.device = select_device(device)
+        if self.device.type == "cpu":
+            allocate_from_heap()
         self.recipe = recipe
         self.seed = seed
         self.out = None if out is None else Path(out)
@@ -104,9 +112,7 @@ class Trainer:
         self._loss = torch.zeros((), device=self.device)  # these three are sums over an epoch
         self._correct = torch.zeros((), device=self.device, dtype=torch.int64)
         self._finite = torch.zeros((), device=self.device, dtype=torch.int64)
-        self._forward: Callable[[Tensor], Tensor] = (
-            torch.compile(self.model) if compiled else self.model
-        )
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
         self.run = Run(
             submission=name,
             recipe=recipe,
@@ -143,7 +149,7 @@ class Trainer:
             KeyboardInterrupt: Passed on after the record is saved; resume from there.
         """
         if resume and self.out is not None:
-            self.run = load_checkpoint(self.out / CHECKPOINT, self.run, self._state())
+            self.run = load_checkpoint(self.out / "checkpoint.pt", self.run, self._state())
         # Made here: a checkpoint's tensors take the places of those that were there before.
         self._prepare = Replayed(self._augmented, self.device, generator=self._generator)
         self._learn = Replayed(self._step, self.device)
@@ -286,7 +292,7 @@ class Trainer:
 
     def _save(self) -> None:
         if self.out is not None:
-            save_checkpoint(self.out / CHECKPOINT, self.run, self._state())
+            save_checkpoint(self.out / "checkpoint.pt", self.run, self._state())
             self.run.save(self.out / "record.json")
 
     def _state(self) -> State:
