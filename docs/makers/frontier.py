@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass
 
 from eva.study_summary import Study, summarise
 from makers import svg
-from makers.records import conditions, load, spread
+from makers.records import RECORDS, conditions, load, spread
 from makers.svg import LEFT, RIGHT, TOP, WIDTH
 
 HEIGHT = 300
@@ -164,12 +165,30 @@ def claims_table() -> str:
     return "\n".join(lines)
 
 
+def tried_table() -> str:
+    """What was tried, on held-out training images."""
+    with (RECORDS / "frontier" / "held_out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [
+        "| network | parameters | activation | changes of the recipe | train % | held out % |",
+        "|---|--:|---|---|--:|--:|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| `{row['network']}` | {int(row['parameters']):,} | {row['activation']} "
+            f"| {row['changes']} | {float(row['train_accuracy']):.2f} "
+            f"| {float(row['held_out_accuracy']):.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def texts() -> dict[str, str]:
     """All that this file makes."""
     return {
         "generated/frontier.html": chart(),
         "generated/frontier.md": table(),
         "generated/frontier-claims.md": claims_table(),
+        "generated/frontier-tried.md": tried_table(),
     }
 
 

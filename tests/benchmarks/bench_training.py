@@ -52,6 +52,7 @@ class Contestant:
 WORKERS = ("--workers", "2")
 OURS = {
     "eva": Contestant(module="eva_loop", ours=True),
+    "eva compiled": Contestant(module="eva_loop", options=("--compile",), ours=True),
     "eva bf16 compiled": Contestant(module="eva_loop", options=("--bf16", "--compile"), ours=True),
 }
 PEERS = {
