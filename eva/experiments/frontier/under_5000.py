@@ -5,7 +5,7 @@ Change: After each widening convolution comes one of equal width that is applied
 layers of depth are paid for once. Most weights are spent after the pool. SiLU, which lets through
 a little of what is negative, in the place of ReLU. No dropout: a network this small doesn't learn
 its training images by heart.
-Result: Not reached; see the page.
+Result: Not reached: on the last epoch 99.39 %, the mean of 10 seeds; 3 of 10 held.
 """
 
 from torch import nn
