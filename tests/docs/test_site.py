@@ -147,13 +147,23 @@ def visit(browser: Any, address: str) -> Iterator[Visit]:
     visitor.context.close()
 
 
+def unreachable(visit: Visit, seconds: int = 10) -> list[str]:
+    """What scrolls and no key reaches; the page has `seconds` to mark it after it was resized."""
+    for _ in range(4 * seconds):
+        found = visit.axe("document", {"runOnly": ["scrollable-region-focusable"]})
+        if not found:
+            break
+        visit.page.wait_for_timeout(250)
+    return found
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_quiet_accessible_and_fits_a_phone(page: str, visit: Visit) -> None:
     visit.go(page)
     problems = visit.violations()
     visit.page.set_viewport_size({"width": 360, "height": 780})
     width = visit.page.evaluate("document.documentElement.scrollWidth")
-    problems += visit.axe("document", {"runOnly": ["scrollable-region-focusable"]})
+    problems += unreachable(visit)
     visit.page.wait_for_load_state("networkidle")
     assert not visit.errors, f"errors in the console: {visit.errors}"
     assert not visit.outside, f"requests that leave the site: {visit.outside}"
@@ -169,6 +179,14 @@ def test_pale_text_and_a_picture_without_words_are_noticed(visit: Visit) -> None
     )
     found = visit.violations()
     assert sorted(line.split(":")[0] for line in found) == ["default", "image-alt"]
+
+
+def test_a_table_that_scrolls_out_of_reach_is_noticed(visit: Visit) -> None:
+    visit.go("/experiments/frontier/")
+    assert not visit.violations()
+    visit.page.evaluate("Element.prototype.setAttribute = () => {}")  # so nothing gets a tabindex
+    visit.page.set_viewport_size({"width": 360, "height": 780})
+    assert any("scrollable-region-focusable" in line for line in unreachable(visit, seconds=1))
 
 
 def test_home_page_is_light(browser: Any, address: str) -> None:
