@@ -1,4 +1,4 @@
-"""At most 2,000 parameters: the same, narrower.
+"""At most 2,000 parameters: narrower again.
 
 Target: A mean of 99.2 % in the last epoch.
 Change: Fewer channels than the network of 3,500, and less weight decay.
@@ -25,9 +25,10 @@ def build_model() -> nn.Sequential:
 
 
 RECIPE = Recipe(
+    batch_size=64,
     optimizer=SGD(lr=0.1, nesterov=True),
     schedule=Triangular(peak_at=0.2),
     augment=(Rotation(degrees=10), Scale(fraction=0.05), Shift(pixels=1.5)),
     weight_decay=5e-5,
-    ema=0.998,
+    ema=0.999,
 )
