@@ -2,6 +2,7 @@
 
 Target: A mean of 99.0 % in the last epoch.
 Change: Only the first convolution is a full one.
+Result: Not reached, a mean of 98.69 % over 6 seeds.
 """
 
 from torch import nn
