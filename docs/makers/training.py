@@ -11,6 +11,7 @@ from makers.records import RECORDS
 from makers.svg import LEFT, RIGHT, TOP, WIDTH, Point
 
 RECORD = RECORDS / "benchmarks" / "training.json"
+WHOLE = RECORDS / "benchmarks" / "training_whole.json"
 PANEL, GAP = 150, 84  # heights of a panel and of what stands below it
 AXES = {"images": "training images", "batch": "images a batch", "width": "times the channels"}
 LINES = {"floor_seconds": ("published", "floor"), "eva": ("exp2", "eva")}
@@ -36,8 +37,9 @@ def table(record: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     lines += [
         "",
-        f"{record['images']:,} images; medians of {record['rounds']} rounds, in each of which all "
-        f"ran in turn, {record['epochs']} epochs each; {device['name']}, threads: "
+        f"{record['images']:,} images; rounds, in each of which all ran in turn: "
+        f"{record['rounds']}, medians over them; {record['epochs']} epochs each; "
+        f"{device['name']}, threads: "
         f"{device['threads']}; {versions}; {record['date']}.",
     ]
     for name, reason in record["skipped"].items():
@@ -124,10 +126,13 @@ def texts() -> dict[str, str]:
         "benchmark-growth.html": growth,
         "benchmark-growth.md": growth_table,
     }
-    return {
+    made = {
         f"generated/{name}": make(record) if record else "No record yet."
         for name, make in files.items()
     }
+    whole = json.loads(WHOLE.read_text()) if WHOLE.exists() else None
+    made["generated/benchmark-whole.md"] = table(whole) if whole else "No record yet."
+    return made
 
 
 def _share(value: float, low: float, high: float) -> float:
