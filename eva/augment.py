@@ -102,12 +102,12 @@ def resample(
     theta = matrices[0]
     for matrix in matrices[1:]:
         theta = theta @ matrix
-    half = _sizes(images).flip(0) / 2  # width, height
-    # affine_grid wants positions in units of half the image.
-    theta = torch.cat(
-        (theta[:, :2, :2] * half / half[:, None], (theta[:, :2, 2] / half)[:, :, None]), dim=2
-    )
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    rows, columns = (_positions(size, images.device) for size in images.shape[-2:])
+    # (batch, 2, height, width): x and y of the input position that each output position shows.
+    a, b, c = theta[:, :2, :, None, None].unbind(dim=2)
+    position = a * columns + (b * rows[:, None] + c)
+    # grid_sample wants them last, in units of half the image.
+    grid = (position / (_sizes(images).flip(0) / 2).view(2, 1, 1)).permute(0, 2, 3, 1)
     return F.grid_sample(
         images, grid, mode=interpolation.value, padding_mode="zeros", align_corners=False
     )
@@ -170,6 +170,11 @@ def _erase(images: Tensor, part: RandomErasing, generator: Generator) -> Tensor:
     side = torch.where(draw[:, 0] < part.probability, 1 + (draw[:, 1] * largest).long(), 0)
     room = _sizes(images) - side[:, None] + 1
     return erase(images, (draw[:, 2:] * room).long(), side)
+
+
+def _positions(size: int, device: torch.device) -> Tensor:
+    """Pixels of an axis, from its centre."""
+    return torch.arange(size, device=device) - (size - 1) / 2
 
 
 def _sizes(images: Tensor) -> Tensor:

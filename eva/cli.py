@@ -64,7 +64,9 @@ def train(
         typer.Option(min=1, help="Test on N training images set aside: for tuning a recipe."),
     ] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 autocast.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the network; takes a C++ compiler.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a submission; write its record, curves, confusion matrix and mistakes."""
