@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from eva.augment import resample, shear, shift
+from eva.data import load_mini, to_float
+from eva.experiments.frontier.network import Upright, Views
 from eva.record import Run
 from eva.study_summary import summarise
 from eva.submission import load_submission
@@ -44,3 +48,49 @@ def test_the_repeated_kernel_is_one_parameter_and_used_at_every_time() -> None:
     repeated.body.register_forward_hook(lambda module, inputs, output: calls.append(output.shape))
     model(torch.zeros(2, 1, 28, 28))
     assert [tuple(shape[1:]) for shape in calls] == [(34, 6, 6), (34, 4, 4)]
+
+
+def slant_and_centre(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Slope of x against y over the ink, and the centre of mass in pixels from the middle."""
+    rows = (torch.arange(28.0) - 13.5).view(1, 28, 1)
+    columns = rows.mT
+    ink = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True)
+    down, across = ((axis * ink).sum((1, 2), keepdim=True) for axis in (rows, columns))
+    both = ((rows - down) * (columns - across) * ink).sum((1, 2))
+    return both / ((rows - down) ** 2 * ink).sum((1, 2)), torch.cat((across, down), dim=1)[..., 0]
+
+
+def test_upright_digits_have_no_slant_and_stand_in_the_middle() -> None:
+    digits = to_float(load_mini().test_images)
+    slant, centre = slant_and_centre(digits)
+    assert slant.abs().mean() > 0.15 and centre.abs().max() > 0.4
+    slant, centre = slant_and_centre(Upright()(digits))
+    assert slant.abs().mean() < 0.02
+    assert centre.abs().mean() < 0.01
+
+
+def test_a_digit_that_is_moved_and_slanted_comes_out_as_it_would_have() -> None:
+    digits = to_float(load_mini().test_images[::10])
+    moved = torch.tensor([[1.5, -1.0]]).expand(len(digits), 2)
+    other = resample(digits, [shear(torch.full((len(digits),), 12.0)), shift(moved)])
+    before = (digits - other).abs().mean()
+    after = (Upright()(digits) - Upright()(other)).abs().mean()
+    assert after < before / 5
+
+
+def test_paper_of_any_value_stays_as_it_is() -> None:
+    blank = torch.full((2, 1, 28, 28), -0.4)
+    assert torch.allclose(Upright()(blank), blank)
+
+
+def test_views_are_five_looks_in_eval_mode_and_one_in_training() -> None:
+    body = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    images = torch.rand(4, 1, 9, 9)
+    images[:, :, [0, -1]] = images[:, :, :, [0, -1]] = 0  # so that nothing comes in from outside
+    views = Views(body)
+    assert torch.equal(views.train()(images), body(images))
+    looks = [images]
+    for step, axis in ((1, 3), (-1, 3), (1, 2), (-1, 2)):
+        looks.append((images + images.roll(step, axis)) / 2)
+    expected = torch.stack([body(look) for look in looks]).mean(0)
+    assert torch.allclose(views.eval()(images), expected, atol=1e-6)

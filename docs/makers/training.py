@@ -50,13 +50,14 @@ def table(record: dict[str, Any]) -> str:
 def ratios(record: dict[str, Any]) -> str:
     """Our epochs against the floor's and the best peer's, round by round."""
     lines = [
-        f"| | times the floor | best peer ({record['best_peer']}) takes, times |",
-        "|---|--:|--:|",
+        "| | times the floor | best peer of no finer precision | it takes, times |",
+        "|---|--:|---|--:|",
     ]
     for name, row in record["ratios"].items():
         cells = [_range(row[key]) if key in row else "" for key in ("to_floor", "best_peer_to_it")]
-        lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
-    lines += ["", "Medians of the ratios within a round, with the lowest and the highest."]
+        lines.append(f"| {name} | {cells[0]} | {row.get('best_peer', '')} | {cells[1]} |")
+    if record["rounds"] > 1:
+        lines += ["", "Medians of the ratios within a round, with the lowest and the highest."]
     return "\n".join(lines)
 
 
@@ -132,6 +133,7 @@ def texts() -> dict[str, str]:
     }
     whole = json.loads(WHOLE.read_text()) if WHOLE.exists() else None
     made["generated/benchmark-whole.md"] = table(whole) if whole else "No record yet."
+    made["generated/benchmark-whole-ratios.md"] = ratios(whole) if whole else "No record yet."
     return made
 
 
@@ -147,4 +149,6 @@ def _marks(low: float, high: float) -> list[float]:
 
 
 def _range(value: dict[str, float]) -> str:
+    if value["lowest"] == value["highest"]:
+        return f"{value['median']:.2f}"
     return f"{value['median']:.2f} ({value['lowest']:.2f} to {value['highest']:.2f})"

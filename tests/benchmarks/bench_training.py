@@ -48,6 +48,11 @@ class Contestant:
     options: tuple[str, ...] = ()
     ours: bool = False
 
+    @property
+    def bf16(self) -> bool:
+        """Whether it computes in bfloat16; all others in float32."""
+        return "--bf16" in self.options
+
 
 WORKERS = ("--workers", "2")
 OURS = {
@@ -57,6 +62,7 @@ OURS = {
 }
 PEERS = {
     "pytorch": Contestant(module="pytorch_loop"),
+    "pytorch bf16": Contestant(module="pytorch_loop", options=("--bf16",)),
     "pytorch 2 workers": Contestant(module="pytorch_loop", options=WORKERS),
     "lightning": Contestant(module="lightning_loop", options=WORKERS),
     "fastai": Contestant(module="fastai_loop", options=WORKERS),
@@ -109,40 +115,61 @@ def unpack(folder: Path, into: Path) -> Path:
 
 
 def compare(
-    chosen: argparse.Namespace, contestants: dict[str, Contestant], data: Path
+    chosen: argparse.Namespace, peers: dict[str, Contestant], data: Path
 ) -> dict[str, Any]:
-    """Run all in turn, round after round."""
-    common = ["--images", str(chosen.images), "--threads", str(chosen.threads)]
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
+    """Run all in turn, round after round; ours between two looks at the floor."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in OURS | peers}
     floors: list[dict[str, float]] = []
     skipped: dict[str, str] = {}
     for number in range(chosen.rounds):
-        steps, _ = run(FLOOR, chosen.peers_python, data, "--threads", str(chosen.threads))
-        floors.append({line["variant"]: line["seconds"] for line in steps})
-        say(f"round {number + 1}: floor {1000 * min(floors[-1].values()):.2f} ms a step")
-        for name, one in contestants.items():
-            if name in skipped:
-                continue
-            try:
-                lines, seconds = run(
-                    one, chosen.peers_python, data, *common, "--epochs", str(chosen.epochs)
-                )
-            except Skipped as error:
-                skipped[name] = str(error)
-                say(f"skipped {name}: {error}")
-                continue
-            head, *epochs = lines
-            accuracy = epochs[-1]["test_accuracy"]
-            results[name].append(
-                {
-                    "seconds": [epoch["seconds"] for epoch in epochs],
-                    "test_accuracy": accuracy,
-                    "process_seconds": seconds,
-                    "versions": head["versions"],
-                }
-            )
-            say(f"  {name}: {steady(results[name][-1]):.2f} s an epoch, {accuracy:.2f} %")
+        say(f"round {number + 1}")
+        before = floor(chosen, data)
+        for name, one in OURS.items():
+            attempt(chosen, data, name, one, results[name], skipped)
+        after = floor(chosen, data)
+        floors.append({way: (before[way] + after[way]) / 2 for way in before})
+        for name, one in peers.items():
+            attempt(chosen, data, name, one, results[name], skipped)
     return summary(chosen, {n: r for n, r in results.items() if r}, floors) | {"skipped": skipped}
+
+
+def floor(chosen: argparse.Namespace, data: Path) -> dict[str, float]:
+    """Seconds of a step with no data work, in each of the ways to run it."""
+    steps, _ = run(FLOOR, chosen.peers_python, data, "--threads", str(chosen.threads))
+    found = {line["variant"]: line["seconds"] for line in steps}
+    say(f"  floor: {1000 * min(found.values()):.2f} ms a step")
+    return found
+
+
+def attempt(
+    chosen: argparse.Namespace,
+    data: Path,
+    name: str,
+    one: Contestant,
+    results: list[dict[str, Any]],
+    skipped: dict[str, str],
+) -> None:
+    """Run a contestant once; add what came to ``results``, or why not to ``skipped``."""
+    if name in skipped:
+        return
+    options = ["--images", str(chosen.images), "--threads", str(chosen.threads)]
+    options += ["--epochs", str(chosen.epochs)]
+    try:
+        (head, *epochs), seconds = run(one, chosen.peers_python, data, *options)
+    except Skipped as error:
+        skipped[name] = str(error)
+        say(f"  skipped {name}: {error}")
+        return
+    results.append(
+        {
+            "seconds": [epoch["seconds"] for epoch in epochs],
+            "test_accuracy": epochs[-1]["test_accuracy"],
+            "process_seconds": seconds,
+            "versions": head["versions"],
+        }
+    )
+    accuracy = results[-1]["test_accuracy"]
+    say(f"  {name}: {steady(results[-1]):.2f} s an epoch, {accuracy:.2f} %")
 
 
 def steady(result: dict[str, Any]) -> float:
@@ -156,18 +183,20 @@ def summary(
     results: dict[str, list[dict[str, Any]]],
     floors: list[dict[str, float]],
 ) -> dict[str, Any]:
-    """Medians, and ratios of what ran in the same round."""
+    """Medians, and ratios of what ran in the same round, to the best peer of no finer precision."""
     steps = -(-chosen.images // STEP_BATCH)
     by_round = [steps * min(floor.values()) for floor in floors]
     peers = [name for name in results if name in PEERS and len(results[name]) == chosen.rounds]
     times = {name: [steady(result) for result in rounds] for name, rounds in results.items()}
-    best = min(peers, key=lambda name: statistics.median(times[name]), default=None)
-    ratios = {}
+    ratios: dict[str, dict[str, Any]] = {}
     for name in (name for name in OURS if name in times):
         pairs = list(zip(times[name], by_round, strict=True))
         ratios[name] = {"to_floor": spread([ours / floor for ours, floor in pairs])}
+        equals = [peer for peer in peers if OURS[name].bf16 or not PEERS[peer].bf16]
+        best = min(equals, key=lambda peer: statistics.median(times[peer]), default=None)
         if best is not None:
             pairs = list(zip(times[best], times[name], strict=True))
+            ratios[name]["best_peer"] = best
             ratios[name]["best_peer_to_it"] = spread([theirs / ours for theirs, ours in pairs])
     return {
         "contestants": {
@@ -187,7 +216,6 @@ def summary(
                 name: statistics.median(floor[name] for floor in floors) for name in floors[0]
             },
         },
-        "best_peer": best,
         "ratios": ratios,
     }
 
@@ -278,7 +306,7 @@ def main() -> None:
     if device.type == "cpu":
         say("no GPU: everything runs on the CPU")
     unknown: dict[str, str] = {}
-    contestants = OURS | choose(chosen.peers, unknown)
+    peers = choose(chosen.peers, unknown)
     record: dict[str, Any] = {
         "command": " ".join(["python", "tests/benchmarks/bench_training.py", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
@@ -293,7 +321,7 @@ def main() -> None:
     folder = find(chosen.data_dir) or fetch()
     with tempfile.TemporaryDirectory() as scratch:
         data = unpack(folder, Path(scratch))
-        record |= compare(chosen, contestants, data)
+        record |= compare(chosen, peers, data)
         record["skipped"] |= unknown
         record["start_up"] = start_up(5)
         record["growth"] = growth(chosen, data) if chosen.growth else None
@@ -312,9 +340,13 @@ def table(record: dict[str, Any]) -> str:
         )
     lines.append(f"{'floor':20} {record['floor']['epoch_seconds']:7.2f}")
     for name, ratios in record["ratios"].items():
-        for what, value in ratios.items():
+        rows = {"times the floor": "to_floor"}
+        if "best_peer" in ratios:
+            rows[f"{ratios['best_peer']} takes, times"] = "best_peer_to_it"
+        for what, key in rows.items():
+            value = ratios[key]
             lines.append(
-                f"{name}, {what.replace('_', ' ')}: {value['median']:.2f} "
+                f"{name}, {what}: {value['median']:.2f} "
                 f"({value['lowest']:.2f} to {value['highest']:.2f})"
             )
     lines += [f"{name}: {value:.0f} ms" for name, value in record["start_up"].items()]

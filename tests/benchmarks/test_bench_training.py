@@ -52,13 +52,17 @@ def test_ratios_are_taken_within_a_round(bench: ModuleType) -> None:
         ]
 
     results = {"eva": rounds(2, 4), "pytorch": rounds(6, 12), "keras": rounds(20, 20)}
+    results |= {"eva bf16 compiled": rounds(1, 2), "pytorch bf16": rounds(5, 10)}
     chosen = Namespace(images=1280, rounds=2)
     floors = [{"eager": 0.1, "bf16": 0.2}, {"eager": 0.3, "bf16": 0.2}]
     found = bench.summary(chosen, results, floors)
-    assert found["best_peer"] == "pytorch"
+    assert found["ratios"]["eva"]["best_peer"] == "pytorch"
     assert found["ratios"]["eva"]["to_floor"] == {"median": 2.0, "lowest": 2.0, "highest": 2.0}
     assert found["ratios"]["eva"]["best_peer_to_it"]["median"] == 3.0
     assert found["contestants"]["eva"]["first_epoch_seconds"] == 9.0
+    # One that computes in float32 is not held to a peer that does not.
+    assert found["ratios"]["eva bf16 compiled"]["best_peer"] == "pytorch bf16"
+    assert found["ratios"]["eva bf16 compiled"]["best_peer_to_it"]["median"] == 5.0
 
 
 def test_a_start_is_quick(bench: ModuleType) -> None:

@@ -35,7 +35,9 @@ def main() -> None:
         for images, labels in train:
             images, labels = images.to(where), labels.to(where)
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(images), labels)
+            with torch.autocast(where, torch.bfloat16, enabled=chosen.bf16):
+                scores = model(images)
+            loss = F.cross_entropy(scores.float(), labels)
             loss.backward()
             optimizer.step()
         schedule.step()
