@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from eva.augment import resample, shear, shift
 from eva.data import load_mini, to_float
 from eva.experiments.frontier.network import Upright, Views
+from eva.grading.counting import count_stored
+from eva.grading.export import export_graph
 from eva.record import Run
 from eva.study_summary import summarise
 from eva.submission import load_submission
@@ -26,6 +28,13 @@ def test_a_network_is_as_small_as_its_name_says(name: str) -> None:
     assert submission.recipe.epochs <= 15
     with torch.no_grad():
         assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_judge_finds_no_more_numbers_stored(name: str) -> None:
+    model = load_submission(f"eva.experiments.frontier.{name}").build(0)
+    stored = count_stored(export_graph(model, (1, 28, 28)), (1, 28, 28)).total
+    assert stored == PARAMETERS[name] <= int(name.removeprefix("under_"))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in RECORDS.glob("under_*")))

@@ -114,9 +114,7 @@ def unpack(folder: Path, into: Path) -> Path:
     return into
 
 
-def compare(
-    chosen: argparse.Namespace, peers: dict[str, Contestant], data: Path
-) -> dict[str, Any]:
+def compare(chosen: argparse.Namespace, peers: dict[str, Contestant], data: Path) -> dict[str, Any]:
     """Run all in turn, round after round; ours between two looks at the floor."""
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in OURS | peers}
     floors: list[dict[str, float]] = []
