@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from eva.augment import resample, shear, shift
 from eva.data import load_mini, to_float
 from eva.experiments.frontier.network import Upright, Views
+from eva.grading.capture import capture
+from eva.grading.checks import run_fast_checks
 from eva.grading.counting import count_stored
 from eva.grading.export import export_graph
+from eva.grading.verdict import Status
 from eva.record import Run
 from eva.study_summary import summarise
 from eva.submission import load_submission
@@ -35,6 +38,14 @@ def test_the_judge_finds_no_more_numbers_stored(name: str) -> None:
     model = load_submission(f"eva.experiments.frontier.{name}").build(0)
     stored = count_stored(export_graph(model, (1, 28, 28)), (1, 28, 28)).total
     assert stored == PARAMETERS[name] <= int(name.removeprefix("under_"))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_fast_checks_accept_it_or_say_what_a_person_must_decide(name: str) -> None:
+    verdicts = run_fast_checks(capture(f"eva.experiments.frontier.{name}"))
+    open_ = {v.check: v.message for v in verdicts if v.status != Status.PASSED}
+    assert set(open_) == ({"pooling"} if name == "under_1000" else set())
+    assert all("positions" in message for message in open_.values())  # Upright reads where ink is
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in RECORDS.glob("under_*")))

@@ -61,6 +61,13 @@ CLAIMS = (
         source=None,
     ),
     Claim(
+        parameters=4_862,
+        accuracy=99.07,
+        said="99.07 %",
+        where="ruslangrimov/mnist-minimal-model",
+        source="https://github.com/ruslangrimov/mnist-minimal-model",
+    ),
+    Claim(
         parameters=4_967,
         accuracy=98.42,
         said="98.42 %",

@@ -12,6 +12,7 @@ from makers.svg import LEFT, RIGHT, TOP, WIDTH, Point
 
 RECORD = RECORDS / "benchmarks" / "training.json"
 WHOLE = RECORDS / "benchmarks" / "training_whole.json"
+FOLDING = RECORDS / "benchmarks" / "folding.json"
 PANEL, GAP = 150, 84  # heights of a panel and of what stands below it
 AXES = {"images": "training images", "batch": "images a batch", "width": "times the channels"}
 LINES = {"floor_seconds": ("published", "floor"), "eva": ("exp2", "eva")}
@@ -58,6 +59,28 @@ def ratios(record: dict[str, Any]) -> str:
         lines.append(f"| {name} | {cells[0]} | {row.get('best_peer', '')} | {cells[1]} |")
     if record["rounds"] > 1:
         lines += ["", "Medians of the ratios within a round, with the lowest and the highest."]
+    return "\n".join(lines)
+
+
+def folding(record: dict[str, Any]) -> str:
+    """A step with and without BatchNorms folded, in both precisions."""
+    lines = [
+        "| precision | | ms a step | times plain compiling |",
+        "|---|---|--:|--:|",
+    ]
+    for precision, ways in record["steps"].items():
+        for way, row in ways.items():
+            ratio = _range(row | {"median": row["to_compiled"]})
+            lines.append(f"| {precision} | {way} | {1000 * row['seconds']:.1f} | {ratio} |")
+    device, versions = record["device"], record["versions"]
+    lines += [
+        "",
+        f"Medians of {record['rounds']} rounds in which all ran in turn, with the lowest and the "
+        f"highest; {device['name']}, threads: {device['threads']}; torch {versions['torch']}; "
+        f"{record['date']}. Repeat it with:",
+        "",
+        f"```sh\n{record['command']}\n```",
+    ]
     return "\n".join(lines)
 
 
@@ -131,9 +154,13 @@ def texts() -> dict[str, str]:
         f"generated/{name}": make(record) if record else "No record yet."
         for name, make in files.items()
     }
-    whole = json.loads(WHOLE.read_text()) if WHOLE.exists() else None
-    made["generated/benchmark-whole.md"] = table(whole) if whole else "No record yet."
-    made["generated/benchmark-whole-ratios.md"] = ratios(whole) if whole else "No record yet."
+    for name, path, make in (
+        ("whole", WHOLE, table),
+        ("whole-ratios", WHOLE, ratios),
+        ("folding", FOLDING, folding),
+    ):
+        text = make(json.loads(path.read_text())) if path.exists() else "No record yet."
+        made[f"generated/benchmark-{name}.md"] = text
     return made
 
 

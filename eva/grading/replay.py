@@ -103,7 +103,7 @@ class Replay:
         rows = constants.flatten(1)
         if result.shape[:1] != rows.shape[:1] or result.numel() != rows.numel():
             return False
-        return close(result.flatten(1).sort(1).values, rows.sort(1).values)
+        return close(result.reshape(rows.shape).sort(1).values, rows.sort(1).values)
 
     def matters(self, name: str) -> bool:
         """Whether the program's output changes when a value does."""

@@ -1,0 +1,105 @@
+"""A step of experiment 5's network: plain, compiled, and compiled with its BatchNorms folded.
+
+    python tests/benchmarks/bench_folding.py [--rounds 15]
+
+All run in turn, in one process, on one fixed batch of 128 with no data work. Writes
+docs/records/benchmarks/folding.json; what counts in it are the ratios within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eva.device import allocate_from_heap, describe_device, describe_versions
+from eva.experiments import exp5
+from eva.folding import compile_folded
+from eva.optimization import make_optimizer
+from eva.record import write_atomically
+
+OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "folding.json"
+BATCH, STEPS = 128, 20
+WAYS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
+    "eager": lambda model: model,
+    "compiled": lambda model: torch.compile(model, dynamic=False),
+    "folded": lambda model: compile_folded(model, BATCH),
+}
+
+
+def make_step(way: str, bf16: bool) -> Callable[[], None]:
+    """Forward, backward and optimiser step, warmed up."""
+    torch.manual_seed(0)
+    model = exp5.build_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward, optimizer = WAYS[way](model), make_optimizer(model, exp5.RECIPE)
+    images, labels = torch.randn(BATCH, 1, 28, 28), torch.randint(0, 10, (BATCH,))
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            scores = forward(images)
+        loss = F.cross_entropy(scores.float(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for _ in range(5):
+        step()
+    return step
+
+
+def measure(rounds: int, bf16: bool) -> dict[str, Any]:
+    """Seconds of a step each way, and each against plain compiling, round by round."""
+    steps = {way: make_step(way, bf16) for way in WAYS}
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, step in steps.items():
+            started = time.perf_counter()
+            for _ in range(STEPS):
+                step()
+            seconds[way].append((time.perf_counter() - started) / STEPS)
+    found = {}
+    for way, values in seconds.items():
+        ratios = [mine / plain for mine, plain in zip(values, seconds["compiled"], strict=True)]
+        found[way] = {
+            "seconds": statistics.median(values),
+            "to_compiled": statistics.median(ratios),
+            "lowest": min(ratios),
+            "highest": max(ratios),
+        }
+    return found
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args()
+    allocate_from_heap()
+    device = describe_device(torch.device("cpu"), bf16=False, compiled=False)
+    record = {
+        "command": "python tests/benchmarks/bench_folding.py",
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": device.model_dump() | {"cores": os.cpu_count()},
+        "versions": describe_versions(),
+        "rounds": chosen.rounds,
+        "steps": {
+            name: measure(chosen.rounds, name == "bfloat16") for name in ("float32", "bfloat16")
+        },
+    }
+    write_atomically(chosen.out, (json.dumps(record, indent=1) + "\n").encode())
+    print(json.dumps(record["steps"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
