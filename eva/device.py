@@ -112,7 +112,8 @@ def allocate_from_heap() -> None:
 
     By default it maps each block over 128 kB anew, at the start of a page. In about half of all
     processes the buffers of a training step then lie so that the same step takes up to 1.8 times
-    as long; from the heap, every process that was measured had the fast one.
+    as long; from the heap, few do. It is the backward pass of BatchNorm that is slow then, so a
+    compiled run, whose passes are its own, is spared.
 
     References:
         mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.

@@ -67,16 +67,15 @@ def fold(module: fx.GraphModule) -> int:
     """
     folded = 0
     for norm in list(module.graph.nodes):
-        if norm.target is not F.batch_norm or not _foldable(norm.args[0]):
+        if norm.target is not F.batch_norm or not norm.args or not _foldable(norm.args[0]):
             continue
         reader = _only_reader(norm)
         pool = reader if reader is not None and reader.target is F.max_pool2d else None
         if pool is not None:
             reader = _only_reader(pool)
-        if reader is None or not _is_unpadded_conv(reader):
-            continue
-        _rewrite(module.graph, norm, pool, reader)
-        folded += 1
+        if reader is not None and _is_unpadded_conv(reader):
+            _rewrite(module.graph, norm, pool, reader)
+            folded += 1
     module.graph.lint()
     module.recompile()
     return folded
@@ -183,7 +182,9 @@ def _is_unpadded_conv(node: fx.Node) -> bool:
 
 
 def _only_reader(node: fx.Node) -> fx.Node | None:
-    return next(iter(node.users)) if len(node.users) == 1 else None
+    """The operation that alone reads a value, as the first of its arguments."""
+    reader = next(iter(node.users)) if len(node.users) == 1 else None
+    return reader if reader is not None and reader.args[:1] == (node,) else None
 
 
 def _foldable(x: fx.Node) -> bool:

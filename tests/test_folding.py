@@ -113,6 +113,19 @@ def test_functional_calls_are_folded_too() -> None:
     assert both(Functional()) == 1
 
 
+class Weights(nn.Module):
+    """A BatchNorm whose result is a convolution's weights, and one that is given by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.norm = nn.Parameter(torch.randn(5, 3, 3, 3)), norm(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, self.norm(self.weight * 1.0))
+        return F.conv2d(F.batch_norm(input=x, running_mean=None, running_var=None, training=True),
+                        self.weight.transpose(0, 1))
+
+
 class Beside(nn.Module):
     """A BatchNorm that another operation reads too, or that shares its input."""
 
@@ -133,13 +146,14 @@ class Beside(nn.Module):
     [
         Beside("norm read twice"),
         Beside("input read twice"),
+        Weights(),
         nn.Sequential(norm(3), nn.Conv2d(3, 5, 3, padding=1)),  # the border is not a channel's
         nn.Sequential(norm(3), nn.Conv2d(3, 5, 3, padding="same")),
         nn.Sequential(norm(3), nn.ReLU(), nn.Conv2d(3, 5, 3)),
         nn.Sequential(norm(3), nn.ConvTranspose2d(3, 5, 3)),
         nn.Sequential(norm(3, momentum=None), nn.Conv2d(3, 5, 3)),  # counts batches in Python
     ],
-    ids=["norm", "input", "padded", "same", "relu between", "transposed", "counting"],
+    ids=["norm", "input", "weights", "padded", "same", "relu between", "transposed", "counting"],
 )
 def test_what_cannot_be_folded_is_left_alone(model: nn.Module) -> None:
     assert both(model) == 0
