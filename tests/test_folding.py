@@ -122,8 +122,10 @@ class Weights(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(x, self.norm(self.weight * 1.0))
-        return F.conv2d(F.batch_norm(input=x, running_mean=None, running_var=None, training=True),
-                        self.weight.transpose(0, 1))
+        return F.conv2d(
+            F.batch_norm(input=x, running_mean=None, running_var=None, training=True),
+            self.weight.transpose(0, 1),
+        )
 
 
 class Beside(nn.Module):
