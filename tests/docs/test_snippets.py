@@ -144,9 +144,10 @@ def test_transcripts_that_print_the_same_everywhere_are_current(
     command, _, printed = (DOCS / "snippets" / f"{snippet}.txt").read_text().partition("\n")
     assert command == f"$ eva {arguments}"
     result = CliRunner().invoke(app, arguments.split())
-    assert [
-        line.rstrip() for line in (result.stdout + result.stderr).splitlines()
-    ] == printed.splitlines()
+    # Some versions of PyTorch begin a message with the operator's name.
+    lines = (result.stdout + result.stderr).replace("RuntimeError: addmm: ", "RuntimeError: ")
+    expected = printed.replace("RuntimeError: addmm: ", "RuntimeError: ")
+    assert [line.rstrip() for line in lines.splitlines()] == expected.splitlines()
 
 
 def test_the_transcript_of_help_lists_commands_that_exist() -> None:
