@@ -51,7 +51,7 @@ def table(record: dict[str, Any]) -> str:
 def ratios(record: dict[str, Any]) -> str:
     """Our epochs against the floor's and the best peer's, round by round."""
     lines = [
-        "| | times the floor | best peer of no finer precision | it takes, times |",
+        "| | times the floor | best peer of no coarser precision | it takes, times |",
         "|---|--:|---|--:|",
     ]
     for name, row in record["ratios"].items():

@@ -182,7 +182,7 @@ def summary(
     results: dict[str, list[dict[str, Any]]],
     floors: list[dict[str, float]],
 ) -> dict[str, Any]:
-    """Medians, and ratios of what ran in the same round, to the best peer of no finer precision."""
+    """Medians; ratios of what ran in the same round, to the best peer of no coarser precision."""
     steps = -(-chosen.images // STEP_BATCH)
     by_round = [steps * min(floor.values()) for floor in floors]
     peers = [name for name in results if name in PEERS and len(results[name]) == chosen.rounds]
