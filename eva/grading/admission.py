@@ -19,7 +19,8 @@ from eva.errors import GradingError
 from eva.evaluation import BATCH as EVALUATED
 from eva.grading.counting import MAX_WORK
 from eva.grading.execution import steps
-from eva.grading.graph import Graph, Node, Program
+from eva.grading.graph import Graph
+from eva.grading.nodes import Node, Program
 from eva.grading.verdict import Limits
 from eva.recipe import RandomCrop, RandomErasing, Recipe, Shift
 

@@ -20,10 +20,12 @@ from torch.nn.parameter import is_lazy
 
 from eva.device import seeded
 from eva.errors import EvaError, RecipeError, SubmissionError
+from eva.grading.conversion import Uncountable, Unsupported
 from eva.grading.counting import random_operation
 from eva.grading.execution import GraphModule
-from eva.grading.export import Uncountable, Unsupported, export_graph, unwrap
-from eva.grading.graph import Graph, Role
+from eva.grading.export import export_graph, unwrap
+from eva.grading.graph import Graph
+from eva.grading.nodes import Role
 from eva.grading.student import student_trace
 from eva.recipe import Recipe
 from eva.submission import build_model, find_recipe, import_target

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from eva.grading.execution import GraphModule, observe
-from eva.grading.graph import Graph, Node, Program, Role, Stored, resolve
+from eva.grading.graph import Graph
+from eva.grading.nodes import Node, Program, Role, Stored, resolve
 
 FREE_LITERALS = 64  # scale factors, slopes and the like; more than that are weights
 MAX_WORK = 200_000_000  # multiplications and additions an image; the reference takes 4 million

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from eva.errors import GradingError
-from eva.grading.graph import Device, Graph, Node, Program, Ref, Role, Stored, resolve
+from eva.grading.graph import Graph
+from eva.grading.nodes import Device, Node, Program, Ref, Role, Stored, resolve
 
 
 class GraphModule(nn.Module):

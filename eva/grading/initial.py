@@ -15,7 +15,8 @@ from torch import Generator, Tensor, nn
 
 from eva.data import derive_seed
 from eva.grading.counting import arguments, running_statistics, words
-from eva.grading.graph import Graph, Ref, Role, Stored
+from eva.grading.graph import Graph
+from eva.grading.nodes import Ref, Role, Stored
 
 _NORMS = ("batch_norm", "group_norm", "layer_norm", "instance_norm", "rms_norm")
 _WEIGHT_NORMS = ("_weight_norm", "_weight_norm_interface")

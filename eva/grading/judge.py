@@ -12,7 +12,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,48 +20,20 @@ from torch import Generator, nn
 
 from eva.data import Dataset
 from eva.data import derive_seed as part_of
-from eva.errors import GradingError, RecipeError, TrainingError
-from eva.grading.admission import admit, admit_recipe
-from eva.grading.capture import Captured, Mistake
+from eva.errors import GradingError, TrainingError
+from eva.grading.capture import Captured
 from eva.grading.checks import run_fast_checks
 from eva.grading.counting import FREE_LITERALS
 from eva.grading.execution import GraphModule
 from eva.grading.extraction import Extraction
-from eva.grading.extractor import LENGTH
 from eva.grading.graph import Graph
-from eva.grading.initial import draw_initial, kept_numbers, untrained_numbers
+from eva.grading.initial import draw_initial, untrained_numbers
 from eva.grading.rubric import Assignment
-from eva.grading.verdict import FAST_CHECKS, Json, Limits, Status, Verdict
-from eva.recipe import Recipe
+from eva.grading.submitted import TEXT, Submitted, decode
+from eva.grading.verdict import FAST_CHECKS, Json, Status, Verdict
 from eva.trainer import Trainer
 
-_TEXT = 8000  # characters of a stranger's message that are kept
 _NOBODYS_FAULT = ("stalled", "killed")  # ends of a program that the machine may have brought about
-_PARTS = {"imports", "recipe", "forward", "graph"}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Submitted:
-    """A submission as the judge knows it.
-
-    Attributes:
-        graph: Admitted; None where there is none, and ``verdicts`` or ``mistakes`` say why.
-        recipe: The declared one, or None.
-        digest: SHA-256 of graph, recipe and the numbers that are not drawn afresh; empty where
-            nothing can be trained.
-        verdicts: Of checks 1 to 6 by their names; empty before they were asked.
-        model: Name of the student's class.
-        mistakes: What could not be captured, by part.
-        fixed: Weights that came out alike for two seeds, as the sandbox says.
-    """
-
-    graph: Graph | None = None
-    recipe: Recipe | None = None
-    digest: str = ""
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    model: str = ""
-    mistakes: dict[str, Mistake] = field(default_factory=dict)
-    fixed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,51 +77,6 @@ def derive_seed(secret: bytes, digest: str, assignment: str, index: int) -> int:
     return int.from_bytes(hmac.digest(secret, text, hashlib.sha256)[:8], "big") >> 1
 
 
-def decode(extraction: Extraction, limits: Limits | None = None) -> Submitted:
-    """Read a record without believing it; nothing of the graph is run.
-
-    Raises:
-        GradingError: It is damaged, or its graph is not one that the judge runs.
-    """
-    body = extraction.captured
-    if extraction.status != "done" or len(body) < LENGTH.size:
-        raise GradingError(f"nothing came out of the sandbox: {extraction.message}")
-    (size,) = LENGTH.unpack_from(body)
-    text, numbers = body[LENGTH.size : LENGTH.size + size], body[LENGTH.size + size :]
-    try:
-        header = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise GradingError(f"the record is not JSON: {error}") from error
-    if not isinstance(header, dict):
-        raise GradingError("the record is no JSON object.")
-    mistakes = _mistakes(header.get("mistakes"))
-    recipe = None
-    if header.get("recipe") is not None:
-        try:
-            recipe = Recipe.from_json(header["recipe"])
-            admit_recipe(recipe)
-        except (RecipeError, GradingError) as error:
-            recipe = None
-            mistakes["recipe"] = Mistake(
-                problem=error.problem[:_TEXT], review=isinstance(error, GradingError)
-            )
-    graph = None
-    if header.get("graph") is not None:
-        graph = Graph.from_json(header["graph"], numbers)
-        admit(graph, recipe, limits or Limits())
-    if graph is None and not mistakes:
-        raise GradingError("the record holds neither a graph nor a reason.")
-    fixed = header.get("fixed")
-    return Submitted(
-        graph=graph,
-        recipe=recipe,
-        digest=_digest(graph, recipe) if graph is not None and recipe is not None else "",
-        model=str(header.get("model"))[:100],
-        mistakes=mistakes,
-        fixed=fixed if type(fixed) is int and fixed > 0 else 0,
-    )
-
-
 def judge_static(extraction: Extraction, assignment: Assignment) -> Submitted:
     """Answer checks 1 to 6; whatever a student did wrong is in the verdicts.
 
@@ -181,7 +108,7 @@ def judge_static(extraction: Extraction, assignment: Assignment) -> Submitted:
         verdicts = {verdict.check: verdict for verdict in run_fast_checks(captured, limits)}
     except Exception as error:  # a graph of a stranger may break any check in any way
         why = f"the checks can't be run on this graph: {type(error).__name__}: {error}"
-        return Submitted(verdicts=_all_after(Status.NEEDS_REVIEW, why[:_TEXT], None))
+        return Submitted(verdicts=_all_after(Status.NEEDS_REVIEW, why[:TEXT], None))
     return replace(submitted, verdicts=verdicts | _corrections(submitted, verdicts))
 
 
@@ -251,11 +178,6 @@ def _parameters(submitted: Submitted, graph: Graph) -> int:
     return sum(stored.data.numel() for stored in graph.stored)
 
 
-def _digest(graph: Graph, recipe: Recipe) -> str:
-    text = json.dumps([graph.to_json(), recipe.to_json()], sort_keys=True)
-    return hashlib.sha256(text.encode() + kept_numbers(graph)).hexdigest()
-
-
 def _corrections(submitted: Submitted, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
     """What the checks, made for live models, would say differently of a graph."""
     found = {}
@@ -297,21 +219,3 @@ def _all_after(status: Status, message: str, trace: str | None) -> dict[str, Ver
     }
     first = Verdict(check="imports", status=status, message=f"imports: {message}", trace=trace)
     return verdicts | {"imports": first}
-
-
-def _mistakes(value: object) -> dict[str, Mistake]:
-    if not isinstance(value, dict) or not value.keys() <= _PARTS:
-        raise GradingError("the record's mistakes are not understood.")
-    found = {}
-    for part, row in value.items():
-        match row:
-            case {"problem": str(problem), "trace": str() | None as trace, "review": bool(review)}:
-                trace = None if trace is None else trace[:_TEXT]
-                found[part] = Mistake(problem=problem[:_TEXT], trace=trace, review=review)
-            case _:
-                raise GradingError(f"the record's mistake about {part} is not understood.")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eva.grading.execution import rerun
-from eva.grading.graph import Node, Program
+from eva.grading.nodes import Node, Program
 from eva.grading.positions import close, count, flatten
 
 Axes = tuple[int, ...]

@@ -6,7 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-from eva.grading.graph import Device, Graph, Program, Ref
+from eva.grading.graph import Graph
+from eva.grading.nodes import Device, Program, Ref
 
 
 def structure(graph: Graph) -> str:

@@ -12,20 +12,18 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from peers.common import network
+from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor, nn
 
 from eva.device import allocate_from_heap, describe_device, describe_versions
-from eva.experiments import exp5
 from eva.folding import compile_folded
-from eva.optimization import make_optimizer
 from eva.record import write_atomically
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "folding.json"
@@ -37,36 +35,22 @@ WAYS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
 }
 
 
-def make_step(way: str, bf16: bool) -> Callable[[], None]:
-    """Forward, backward and optimiser step, warmed up."""
+def prepare(way: str, bf16: bool) -> Callable[[], None]:
+    """A step in one of the ways, warmed up."""
     torch.manual_seed(0)
-    model = exp5.build_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    forward, optimizer = WAYS[way](model), make_optimizer(model, exp5.RECIPE)
-    images, labels = torch.randn(BATCH, 1, 28, 28), torch.randint(0, 10, (BATCH,))
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            scores = forward(images)
-        loss = F.cross_entropy(scores.float(), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    for _ in range(5):
-        step()
+    model = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = make_step(model, WAYS[way](model), BATCH, bf16)
+    seconds_of_a_step(step, 1)
     return step
 
 
 def measure(rounds: int, bf16: bool) -> dict[str, Any]:
     """Seconds of a step each way, and each against plain compiling, round by round."""
-    steps = {way: make_step(way, bf16) for way in WAYS}
+    steps = {way: prepare(way, bf16) for way in WAYS}
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, step in steps.items():
-            started = time.perf_counter()
-            for _ in range(STEPS):
-                step()
-            seconds[way].append((time.perf_counter() - started) / STEPS)
+            seconds[way].append(seconds_of_a_step(step, STEPS))
     found = {}
     for way, values in seconds.items():
         ratios = [mine / plain for mine, plain in zip(values, seconds["compiled"], strict=True)]

@@ -14,105 +14,26 @@ how cost grows with images, batch size and width.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from contestants import FLOOR, OURS, PEERS, ROOT, Contestant, Skipped, choose, run, say, unpack
+from growth import growth, start_up
 
 from eva.device import describe_device, describe_versions, select_device
 from eva.mnist_files import fetch, find
 from eva.record import write_atomically
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 OUT = ROOT / "docs" / "records" / "benchmarks" / "training.json"
 IMAGES = 60_000
 STEP_BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """A module under ``peers`` and its options; ``ours`` runs in eva's own environment."""
-
-    module: str
-    options: tuple[str, ...] = ()
-    ours: bool = False
-
-    @property
-    def bf16(self) -> bool:
-        """Whether it computes in bfloat16; all others in float32."""
-        return "--bf16" in self.options
-
-
-WORKERS = ("--workers", "2")
-GROWING = ("eva", "eva bf16 compiled")  # whose growth is measured
-OURS = {
-    "eva": Contestant(module="eva_loop", ours=True),
-    "eva compiled": Contestant(module="eva_loop", options=("--compile",), ours=True),
-    "eva bf16 compiled": Contestant(module="eva_loop", options=("--bf16", "--compile"), ours=True),
-}
-PEERS = {
-    "pytorch": Contestant(module="pytorch_loop"),
-    "pytorch bf16": Contestant(module="pytorch_loop", options=("--bf16",)),
-    "pytorch 2 workers": Contestant(module="pytorch_loop", options=WORKERS),
-    "lightning": Contestant(module="lightning_loop", options=WORKERS),
-    "fastai": Contestant(module="fastai_loop", options=WORKERS),
-    "skorch": Contestant(module="skorch_loop", options=WORKERS),
-    "keras": Contestant(module="keras_loop", options=WORKERS),
-}
-FLOOR = Contestant(module="floor", ours=True)
-
-
-class Skipped(Exception):
-    """A contestant that can't run, and why."""
-
-
-def say(line: str) -> None:
-    """Print at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def run(one: Contestant, python: Path, data: Path, *more: str) -> tuple[list[Any], float]:
-    """JSON lines of a contestant, and the seconds of its process.
-
-    Raises:
-        Skipped: It failed; the message is its last line.
-    """
-    interpreter = sys.executable if one.ours else str(python)
-    if not Path(interpreter).exists():
-        raise Skipped(f"there is no {interpreter}; `make bench` makes it")
-    command = [interpreter, "-m", f"peers.{one.module}", "--data", str(data), *one.options, *more]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))}
-    started = time.perf_counter()
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, check=False, cwd=data
-    )
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise Skipped((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    return [json.loads(line) for line in done.stdout.splitlines()], seconds
-
-
-def unpack(folder: Path, into: Path) -> Path:
-    """Lay MNIST out for torchvision, which wants it unpacked in a folder that it may write to."""
-    raw = into / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for file in folder.iterdir():
-        name, packed = file.name.removesuffix(".gz"), file.suffix == ".gz"
-        content = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
-        (raw / name).write_bytes(content)
-    return into
 
 
 def compare(chosen: argparse.Namespace, peers: dict[str, Contestant], data: Path) -> dict[str, Any]:
@@ -222,69 +143,6 @@ def summary(
 def spread(values: list[float]) -> dict[str, float]:
     """Median and range over rounds."""
     return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
-
-
-def start_up(rounds: int) -> dict[str, float]:
-    """Milliseconds, medians: ``import eva`` where torch is there already, and ``eva --help``."""
-    timed = (
-        "import time, torch; t = time.perf_counter(); {}; print(1000 * (time.perf_counter() - t))"
-    )
-    clock = {
-        "import eva beyond torch": timed.format("import eva"),
-        "eva.Trainer beyond torch": timed.format("import eva; eva.Trainer"),
-    }
-    times: dict[str, list[float]] = {name: [] for name in (*clock, "eva --help")}
-    for _ in range(rounds + 1):
-        for name, code in clock.items():
-            done = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
-            )
-            times[name].append(float(done.stdout))
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "eva", "--help"], capture_output=True, check=True)
-        times["eva --help"].append(1000 * (time.perf_counter() - started))
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
-
-
-def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, float]]]:
-    """Seconds of an epoch against images, batch size and width, beside the floor's."""
-    images = [chosen.images * times // 16 for times in (1, 2, 4, 8, 16)]
-    middle = images[2]
-    axes = {
-        "images": [(n, STEP_BATCH, 1) for n in images],
-        "batch": [(middle, batch, 1) for batch in (32, 64, 128, 256, 512, 1024)],
-        "width": [(middle, STEP_BATCH, width) for width in (1, 2, 3, 4)],
-    }
-    known: dict[tuple[int, int], float] = {}
-    rows: dict[str, list[dict[str, float]]] = {}
-    for axis, points in axes.items():
-        rows[axis] = []
-        for n, batch, width in points:
-            options = ["--threads", str(chosen.threads), "--batch", str(batch)]
-            options += ["--width", str(width)]
-            if (batch, width) not in known:
-                lines, _ = run(FLOOR, chosen.peers_python, data, *options, "--steps", "12")
-                known[batch, width] = min(line["seconds"] for line in lines)
-            row = {"images": n, "batch": batch, "width": width}
-            row["floor_seconds"] = -(-n // batch) * known[batch, width]
-            for name in GROWING:
-                more = ["--images", str(n), "--epochs", "3"]
-                lines, _ = run(OURS[name], chosen.peers_python, data, *options, *more)
-                row[name] = statistics.median(line["seconds"] for line in lines[2:])
-            rows[axis].append(row)
-            cells = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
-            say(f"  growth: {cells}")
-    return rows
-
-
-def choose(names: str | None, skipped: dict[str, str]) -> dict[str, Contestant]:
-    """The peers asked for; an unknown name goes to ``skipped``."""
-    asked = list(PEERS) if names is None else [name.strip() for name in names.split(",") if name]
-    for name in asked:
-        if name not in PEERS:
-            skipped[name] = f"no peer is called so; known: {', '.join(PEERS)}"
-            say(f"skipped {name}: {skipped[name]}")
-    return {name: PEERS[name] for name in asked if name in PEERS}
 
 
 def main() -> None:

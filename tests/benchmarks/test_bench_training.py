@@ -1,6 +1,6 @@
 """What the benchmark of training says of its measurements, and of peers that it can't run."""
 
-import importlib.util
+import importlib
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -9,18 +9,14 @@ from types import ModuleType
 
 import pytest
 
-FILE = Path(__file__).parent / "bench_training.py"
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("bench_training", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_training"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["bench_training"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        yield importlib.import_module("bench_training")
 
 
 def test_an_unknown_peer_is_skipped_with_its_name(

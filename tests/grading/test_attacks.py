@@ -13,9 +13,10 @@ import pytest
 
 from eva.grading.extraction import Extraction, SandboxLimits
 from eva.grading.initial import draw_initial
-from eva.grading.judge import Submitted, judge_static
+from eva.grading.judge import judge_static
 from eva.grading.rubric import load_assignment
 from eva.grading.sandbox import Sandbox
+from eva.grading.submitted import Submitted
 from eva.grading.verdict import Status
 
 HERE = Path(__file__).parent

@@ -12,10 +12,13 @@ from torch import nn
 from eva.errors import GradingError
 from eva.experiments import exp5
 from eva.grading.capture import capture
+from eva.grading.conversion import Uncountable
 from eva.grading.counting import count_stored, random_operation, running_statistics
 from eva.grading.execution import GraphModule
-from eva.grading.export import Uncountable, export_graph, unwrap
-from eva.grading.graph import MAX_NODES, MAX_STORED, Graph, Role
+from eva.grading.export import export_graph, unwrap
+from eva.grading.graph import MAX_NODES, Graph
+from eva.grading.graph_json import MAX_STORED
+from eva.grading.nodes import Role
 
 SIZE = (1, 28, 28)
 LAZY = Path(__file__).parent / "honest" / "lazy.py"

@@ -18,10 +18,12 @@ from eva.grading.execution import GraphModule
 from eva.grading.export import export_graph
 from eva.grading.extraction import Extraction
 from eva.grading.extractor import LENGTH
-from eva.grading.graph import Graph, Role
+from eva.grading.graph import Graph
 from eva.grading.initial import draw_initial, is_redrawn
-from eva.grading.judge import Submitted, decode, judge_seed, judge_static
+from eva.grading.judge import judge_seed, judge_static
+from eva.grading.nodes import Role
 from eva.grading.rubric import load_assignment
+from eva.grading.submitted import Submitted, decode
 from eva.grading.tiers import Tier
 from eva.grading.verdict import FAST_CHECKS, Status
 from eva.recipe import SGD, Init, RandomCrop, Recipe

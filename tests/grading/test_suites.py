@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from eva.device import seeded
 from eva.grading.capture import Captured, capture
 from eva.grading.checks import run_fast_checks
-from eva.grading.graph import Role
+from eva.grading.nodes import Role
 from eva.grading.verdict import FAST_CHECKS, Status
 from eva.submission import load_submission
 

@@ -10,10 +10,12 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from itertools import product
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from peers.common import DECAY, LR, MOMENTUM, device, network, options
 
@@ -21,34 +23,40 @@ REPEATS = 3
 FORMATS = {"": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def seconds_of_a_step(
-    width: int, batch: int, steps: int, layout: torch.memory_format, bf16: bool, compiled: bool
-) -> float:
-    """The best of a few means of so many steps, after a warm-up."""
-    where = device()
-    model = network(width).to(where, memory_format=layout)
-    forward = torch.compile(model) if compiled else model
+def make_step(
+    model: nn.Module, forward: Callable[[Tensor], Tensor], batch: int, bf16: bool
+) -> Callable[[], None]:
+    """A step on one fixed batch: ``forward`` runs the model, as it is or compiled."""
+    where = next(model.parameters()).device
     optimizer = torch.optim.SGD(
         model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY
     )
-    images = torch.randn(batch, 1, 28, 28, device=where).to(memory_format=layout)
+    images = torch.randn(batch, 1, 28, 28, device=where)
     labels = torch.randint(0, 10, (batch,), device=where)
 
-    def run(steps: int) -> float:
-        started = time.perf_counter()
-        for _ in range(steps):
-            with torch.autocast(where, torch.bfloat16, enabled=bf16):
-                scores = forward(images)
-            loss = F.cross_entropy(scores.float(), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        if where == "cuda":
-            torch.cuda.synchronize()
-        return (time.perf_counter() - started) / steps
+    def step() -> None:
+        with torch.autocast(where.type, torch.bfloat16, enabled=bf16):
+            scores = forward(images)
+        loss = F.cross_entropy(scores.float(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
-    run(5)
-    return min(run(steps) for _ in range(REPEATS))
+    return step
+
+
+def seconds_of_a_step(step: Callable[[], None], steps: int) -> float:
+    """Mean of so many, after a warm-up."""
+    for _ in range(5):
+        step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return (time.perf_counter() - started) / steps
 
 
 def main() -> None:
@@ -58,9 +66,9 @@ def main() -> None:
     for compiled, bf16, layout in product(compilers, (False, True), FORMATS):
         words = ["compiled" * compiled, "bf16" * bf16, layout]
         name = ", ".join(filter(None, words)) or "eager"
-        seconds = seconds_of_a_step(
-            chosen.width, chosen.batch, chosen.steps, FORMATS[layout], bf16, compiled
-        )
+        model = network(chosen.width).to(device(), memory_format=FORMATS[layout])
+        step = make_step(model, torch.compile(model) if compiled else model, chosen.batch, bf16)
+        seconds = min(seconds_of_a_step(step, chosen.steps) for _ in range(REPEATS))
         sys.stdout.write(json.dumps({"variant": name, "seconds": seconds}) + "\n")
         sys.stdout.flush()
 
