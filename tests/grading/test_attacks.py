@@ -112,6 +112,8 @@ def test_training_before_handing_in_gains_nothing(sandbox: Sandbox, tmp_path: Pa
         "    return nn.Sequential(nn.Conv2d(1, 10, 5), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
     )
     plain = sandbox.extract(tmp_path)
+    for found in (trained, plain):
+        assert found.status == "done", found.message
     assert trained.captured != plain.captured
     first, second = judge_static(trained, RUBRIC), judge_static(plain, RUBRIC)
     assert first.digest == second.digest != ""  # the same seeds, and so the same training
