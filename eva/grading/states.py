@@ -80,6 +80,7 @@ class States:
         self, graph: Graph, generator: torch.Generator, input_size: tuple[int, int, int]
     ) -> None:
         self.program = program = graph.eval
+        self.live = _live(program)
         self.layers = {s.name: layer_of(s) for s in graph.stored}
         self.generator = generator
         tensors = jittered(graph, generator)
@@ -96,14 +97,13 @@ class States:
 
     def written_in_place(self) -> bool:
         """Whether a part of a tensor that matters is overwritten, which can't be followed."""
-        live = _live(self.program)
-        used = {name for node in live for name in (*node.reads(), *node.outputs)}
+        used = {name for node in self.live for name in (*node.reads(), *node.outputs)}
         memory = memory_groups(self.values)
         return any(memory[name] & used for node in self.program.nodes for name in overwritten(node))
 
     def find(self) -> None:
         """Find the state of every value that the scores depend on, in order."""
-        for node in _live(self.program):
+        for node in self.live:
             for index, name in enumerate(node.outputs):
                 if name:
                     self._visit(node, index, name)

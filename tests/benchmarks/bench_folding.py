@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peers.common import network
+from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ from eva.folding import compile_folded
 from eva.record import write_atomically
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "folding.json"
-BATCH, STEPS = 128, 20
+STEPS = 20
 WAYS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
     "eager": lambda model: model,
     "compiled": lambda model: torch.compile(model, dynamic=False),
@@ -36,12 +36,10 @@ WAYS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
 
 
 def prepare(way: str, bf16: bool) -> Callable[[], None]:
-    """A step in one of the ways, warmed up."""
+    """A step in one of the ways."""
     torch.manual_seed(0)
     model = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    step = make_step(model, WAYS[way](model), BATCH, bf16)
-    seconds_of_a_step(step, 1)
-    return step
+    return make_step(model, WAYS[way](model), torch.randn(BATCH, 1, 28, 28), bf16)
 
 
 def measure(rounds: int, bf16: bool) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from contestants import FLOOR, OURS, PEERS, ROOT, Contestant, Skipped, choose, run, say, unpack
 from growth import growth, start_up
+from peers.common import BATCH
 
 from eva.device import describe_device, describe_versions, select_device
 from eva.mnist_files import fetch, find
@@ -33,7 +34,6 @@ from eva.record import write_atomically
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "training.json"
 IMAGES = 60_000
-STEP_BATCH = 128
 
 
 def compare(chosen: argparse.Namespace, peers: dict[str, Contestant], data: Path) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def summary(
     floors: list[dict[str, float]],
 ) -> dict[str, Any]:
     """Medians; ratios of what ran in the same round, to the best peer of no coarser precision."""
-    steps = -(-chosen.images // STEP_BATCH)
+    steps = -(-chosen.images // BATCH)
     by_round = [steps * min(floor.values()) for floor in floors]
     peers = [name for name in results if name in PEERS and len(results[name]) == chosen.rounds]
     times = {name: [steady(result) for result in rounds] for name, rounds in results.items()}

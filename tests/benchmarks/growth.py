@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from contestants import FLOOR, OURS, run, say
+from peers.common import BATCH
 
-BATCH = 128
 GROWING = ("eva", "eva bf16 compiled")
 
 

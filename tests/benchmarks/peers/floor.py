@@ -24,18 +24,16 @@ FORMATS = {"": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def make_step(
-    model: nn.Module, forward: Callable[[Tensor], Tensor], batch: int, bf16: bool
+    model: nn.Module, forward: Callable[[Tensor], Tensor], images: Tensor, bf16: bool
 ) -> Callable[[], None]:
     """A step on one fixed batch: ``forward`` runs the model, as it is or compiled."""
-    where = next(model.parameters()).device
     optimizer = torch.optim.SGD(
         model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY
     )
-    images = torch.randn(batch, 1, 28, 28, device=where)
-    labels = torch.randint(0, 10, (batch,), device=where)
+    labels = torch.randint(0, 10, (len(images),), device=images.device)
 
     def step() -> None:
-        with torch.autocast(where.type, torch.bfloat16, enabled=bf16):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             scores = forward(images)
         loss = F.cross_entropy(scores.float(), labels)
         optimizer.zero_grad()
@@ -67,7 +65,9 @@ def main() -> None:
         words = ["compiled" * compiled, "bf16" * bf16, layout]
         name = ", ".join(filter(None, words)) or "eager"
         model = network(chosen.width).to(device(), memory_format=FORMATS[layout])
-        step = make_step(model, torch.compile(model) if compiled else model, chosen.batch, bf16)
+        images = torch.randn(chosen.batch, 1, 28, 28, device=device())
+        images = images.to(memory_format=FORMATS[layout])
+        step = make_step(model, torch.compile(model) if compiled else model, images, bf16)
         seconds = min(seconds_of_a_step(step, chosen.steps) for _ in range(REPEATS))
         sys.stdout.write(json.dumps({"variant": name, "seconds": seconds}) + "\n")
         sys.stdout.flush()
