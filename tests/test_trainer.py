@@ -213,10 +213,9 @@ def test_ctrl_c_exits_with_130_and_keeps_the_record(tmp_path: Path) -> None:
     submission.write_text(SUBMISSION)
     with start(tmp_path / "run", submission) as process:
         assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout:  # to its end: what it writes before it stops needs a reader
             if line.startswith(b"epoch  1"):
                 process.send_signal(signal.SIGINT)
-                break
     assert process.returncode == 130
     run = Run.load(tmp_path / "run" / "record.json")
     assert run.status == "interrupted"
