@@ -33,15 +33,10 @@ from eva.device import (
 from eva.errors import TrainingError
 from eva.evaluation import confusion, evaluate
 from eva.folding import compile_folded
-from eva.optimization import (
-    average_weight,
-    initialise,
-    make_optimizer,
-    set_lr,
-    update_average,
-)
+from eva.optimization import average_weight, initialise, make_optimizer, set_lr, update_average
 from eva.recipe import Recipe
 from eva.record import DataInfo, EpochRow, Run
+from eva.small_conv import small_convolutions
 
 REFRESH = 0.5  # seconds between two looks at the loss; each look waits for the device
 AT_ONCE = 8  # batches that are augmented together; one by one, starting the kernels costs as much
@@ -113,6 +108,7 @@ class Trainer:
         self._correct = torch.zeros((), device=self.device, dtype=torch.int64)
         self._finite = torch.zeros((), device=self.device, dtype=torch.int64)
         self._forward = compile_folded(model, recipe.batch_size) if compiled else model
+        self._kernels = small_convolutions(self.device, enabled=not compiled)
         self.run = Run(
             submission=name,
             recipe=recipe,
@@ -257,7 +253,7 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> None:
         """Forward, backward, and a step of the optimiser; nothing here waits for the device."""
         smoothing = self.recipe.label_smoothing
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16), self._kernels:
             scores = self._forward(images)
         loss = F.cross_entropy(scores.float(), labels, label_smoothing=smoothing)
         self.optimizer.zero_grad()

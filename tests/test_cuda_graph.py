@@ -161,6 +161,7 @@ def test_on_cuda_replays_give_what_calls_give(
 
 
 @needs_cuda
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_on_cuda_no_step_waits_for_the_device(tiny: Dataset) -> None:
     trainer = Trainer(make_model(), RECIPE, tiny, device="cuda")
     trainer.fit()

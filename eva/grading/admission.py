@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from eva.errors import GradingError
 from eva.evaluation import BATCH as EVALUATED
+from eva.evaluation import GPU_BATCH as EVALUATED_ON_A_GPU
 from eva.grading.counting import MAX_WORK
 from eva.grading.execution import steps
 from eva.grading.graph import Graph
@@ -81,7 +82,7 @@ def admit(graph: Graph, recipe: Recipe | None, limits: Limits, train_size: int =
         raise GradingError(f"batches of {batch:,} images; at most {MAX_BATCH:,} are trained here.")
     sizes = {
         True: sorted({*_BATCHES, batch, train_size % batch or batch}),
-        False: sorted({*_BATCHES, EVALUATED}),
+        False: sorted({*_BATCHES, EVALUATED, EVALUATED_ON_A_GPU}),
     }
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

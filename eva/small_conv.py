@@ -1,0 +1,125 @@
+"""Which convolutions of a model go to our own kernels, and how they get there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+CHANNELS = 32  # at most, of inputs and of outputs; wider ones are cuDNN's
+SIDE = 5  # at most
+CONV2D = (torch.conv2d, torch.ops.aten.conv2d, torch.ops.aten.conv2d.default)
+
+
+def small_convolutions(
+    device: torch.device, *, enabled: bool = True
+) -> AbstractContextManager[object]:
+    """Where CUDA and Triton are, a context in which small convolutions run by our own kernels.
+
+    Elsewhere, or where they are not wanted, it does nothing.
+    """
+    if enabled and device.type == "cuda" and _usable():
+        return SmallConvolutions(device)
+    return nullcontext()
+
+
+class SmallConvolutions(TorchFunctionMode):
+    """Hands small convolutions on a device to :mod:`eva.conv_kernels`; the rest goes on as it is.
+
+    The model need not know: a mode sees every function of PyTorch that is called in its context.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self._device = device
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if function in CONV2D:
+            return self._conv2d(function, *args, **(kwargs or {}))
+        return function(*args, **(kwargs or {}))
+
+    def _conv2d(
+        self,
+        function: Callable[..., Any],
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        """A convolution; names and defaults are PyTorch's."""
+        small = groups == 1 and _pair(stride) == _pair(dilation) == (1, 1)
+        if not (small and input.device.type == self._device.type and fits(input, weight, padding)):
+            return function(input, weight, bias, stride, padding, dilation, groups)
+        from eva.conv_kernels import Convolution
+
+        if torch.is_autocast_enabled(self._device.type):
+            dtype = torch.get_autocast_dtype(self._device.type)
+            input, weight = input.to(dtype), weight.to(dtype)
+        scores = Convolution.apply(input, weight, _pair(padding)[0])
+        return scores if bias is None else scores + bias.to(scores.dtype).view(1, -1, 1, 1)
+
+
+def fits(x: Tensor, weight: Tensor, padding: Any) -> bool:
+    """Whether the kernels can take a convolution of stride 1 with these weights and this padding.
+
+    Args:
+        x: Should be (batch, inputs, height, width).
+        weight: Should be (outputs, inputs, side, side).
+        padding: A number of pixels, one for each axis, or a name ("same"), which does not fit.
+    """
+    if not (x.ndim == weight.ndim == 4 and x.numel() and x.shape[1] == weight.shape[1]):
+        return False
+    outputs, inputs, side, other_side = weight.shape
+    rows, columns = _pair(padding)
+    return (
+        max(inputs, outputs) <= CHANNELS
+        and side == other_side <= min(SIDE, *x.shape[2:])
+        and rows == columns
+        and isinstance(rows, int)
+        and 0 <= rows < side
+        and x.dtype == weight.dtype
+        and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and torch.backends.cudnn.allow_tf32  # whoever turns TF32 off gets full float32
+        and max(x.numel(), x.numel() // inputs * outputs) < 2**30  # positions are 32-bit numbers
+    )
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    """Both axes' value; PyTorch takes one for both, too."""
+    if isinstance(value, (tuple, list)):
+        return (value[0], value[-1])
+    return (value, value)
+
+
+@cache
+def _usable() -> bool:
+    """Whether the kernels compile here: it takes Triton, a C compiler and Python's headers."""
+    try:
+        from eva.conv_kernels import Convolution
+
+        x = torch.zeros((1, 1, 1, 1), device="cuda", requires_grad=True)
+        Convolution.apply(x, x, 0).sum().backward()
+    except Exception as error:  # whatever it was, cuDNN does the same work
+        warnings.warn(
+            "eva's kernels for small convolutions can't be compiled here, so cuDNN is used, which "
+            f"takes up to three times as long: {error!r}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return False
+    return True

@@ -1,0 +1,183 @@
+"""Training on a GPU: 15 epochs cold and warm, what our kernels bring, and the peers beside it.
+
+    python tests/benchmarks/bench_cuda.py [--seeds 10] [--peers pytorch,keras]
+
+Experiment 5 on full MNIST. Cold is a process of its own, from its start to its end, that has to
+compile its kernels; warm is a training after another one in the same process, from the making of
+the trainer to the last evaluation. Peers run two epochs, of which the second is quoted. Written
+after every part, into docs/records/benchmarks/cuda.json, so that an end before time loses little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from contestants import OURS, PEERS, ROOT, Contestant, Skipped, choose, run, say, unpack
+from peers.common import BATCH, network
+from peers.floor import make_step, seconds_of_a_step
+from torch import Tensor
+
+from eva.data import load_data
+from eva.device import describe_device, describe_versions
+from eva.experiments.exp5 import RECIPE, build_model
+from eva.mnist_files import fetch, find
+from eva.record import write_atomically
+from eva.small_conv import small_convolutions
+from eva.trainer import Trainer
+
+OUT = ROOT / "docs" / "records" / "benchmarks" / "cuda.json"
+CUDA = torch.device("cuda")
+CHANNELS = (4, 8, 16, 32, 64)
+STEPS = 300
+
+
+def cold(data: Path, processes: int) -> list[float]:
+    """Seconds of whole processes, each with an empty cache of compiled kernels."""
+    seconds = []
+    for _ in range(processes):
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["TRITON_CACHE_DIR"] = cache
+            _, took = run(OURS["eva"], Path(sys.executable), data, "--epochs", "15")
+        del os.environ["TRITON_CACHE_DIR"]
+        say(f"cold: {took:.2f} s")
+        seconds.append(took)
+    return seconds
+
+
+def warm(folder: Path, seeds: int, *, bf16: bool) -> list[dict[str, Any]]:
+    """Trainings one after the other; the first, which warms up, is left out."""
+    data = load_data("mnist", folder)
+    rows = []
+    for seed in (0, *range(seeds)):
+        started = time.perf_counter()
+        result = Trainer(build_model(), RECIPE, data, device="cuda", seed=seed, bf16=bf16).fit()
+        row = {
+            "seed": seed,
+            "seconds": time.perf_counter() - started,
+            "seconds_train": sum(epoch.seconds_train for epoch in result.rows),
+            "seconds_test": sum(epoch.seconds_test for epoch in result.rows),
+            "test_accuracy": [epoch.test_accuracy for epoch in result.rows],
+        }
+        say(f"seed {seed}: {row['seconds']:.2f} s, {row['test_accuracy'][-1]:.2f} %")
+        rows.append(row)
+    return rows[1:]
+
+
+def step_seconds() -> dict[str, float]:
+    """Of a captured step on one fixed batch, by what computes it."""
+    found = {}
+    for bf16 in (False, True):
+        for name, ours in (("cuDNN", False), ("our kernels", True)):
+            model = network().to(CUDA, memory_format=torch.channels_last)
+            context = small_convolutions(CUDA) if ours else nullcontext()
+
+            def forward(images: Tensor, model: Any = model, context: Any = context) -> Tensor:
+                with context:
+                    return model(images)
+
+            step = make_step(model, forward, torch.randn(BATCH, 1, 28, 28, device=CUDA), bf16)
+            found[name + ", bf16" * bf16] = seconds_of_a_step(step, STEPS)
+    return found
+
+
+def convolution_seconds() -> list[dict[str, float]]:
+    """Of a 3x3 convolution and its gradients, from so many channels to as many."""
+    from eva.conv_kernels import Convolution
+
+    rows = []
+    for channels in CHANNELS:
+        x, weight = (
+            torch.randn(shape, device=CUDA).to(memory_format=torch.channels_last).requires_grad_()
+            for shape in ((BATCH, channels, 26, 26), (channels, channels, 3, 3))
+        )
+        row: dict[str, float] = {"channels": channels}
+        for name, convolve in (("cudnn", F.conv2d), ("ours", Convolution.apply)):
+
+            def step(x: Tensor = x, weight: Tensor = weight, convolve: Any = convolve) -> None:
+                y = convolve(x, weight, None if convolve is F.conv2d else 0)
+                torch.autograd.grad(y, (x, weight), torch.ones_like(y))
+
+            row[name] = seconds_of_a_step(step, STEPS)
+        say(f"{channels} channels: cuDNN {1e6 * row['cudnn']:.0f}, ours {1e6 * row['ours']:.0f} us")
+        rows.append(row)
+    return rows
+
+
+def peer(one: Contestant, python: Path, data: Path) -> dict[str, Any]:
+    """Two epochs; the first warms up. Where a peer has worker processes, it has eight here."""
+    workers = 8 if "--workers" in one.options else 0
+    options = [*("--bf16" for _ in range(one.bf16)), "--workers", str(workers), "--epochs", "2"]
+    (head, *epochs), _ = run(Contestant(module=one.module), python, data, *options)
+    say(f"{one.module}, {workers} workers: {epochs[-1]['seconds']:.2f} s an epoch")
+    return {
+        "epoch_seconds": epochs[-1]["seconds"],
+        "test_accuracy": epochs[-1]["test_accuracy"],
+        "workers": workers,
+        "versions": head["versions"],
+    }
+
+
+def main() -> None:
+    """Run all parts, and write the record after each."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=3, help="Cold ones.")
+    parser.add_argument("--peers", help=f"Default: {', '.join(PEERS)}.")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--peers-python", type=Path, default=ROOT / ".venv-bench/bin/python")
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no GPU here that PyTorch can use")
+    skipped: dict[str, str] = {}
+    peers = choose(chosen.peers, skipped)
+    record: dict[str, Any] = {
+        "command": " ".join(["python", "tests/benchmarks/bench_cuda.py", *sys.argv[1:]]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": describe_device(CUDA, bf16=False, compiled=False).model_dump()
+        | {"cores": os.cpu_count()},
+        "versions": describe_versions() | {"cuda": torch.version.cuda},
+        "peers": {},
+        "skipped": skipped,
+    }
+
+    def keep(**part: Any) -> None:
+        record.update(part)
+        write_atomically(chosen.out, (json.dumps(record, indent=1) + "\n").encode())
+
+    folder = find(chosen.data_dir) or fetch()
+    with tempfile.TemporaryDirectory() as scratch:
+        data = unpack(folder, Path(scratch))
+        keep(cold=cold(data, chosen.processes))
+        keep(warm=warm(data, chosen.seeds, bf16=False))
+        keep(step=step_seconds())
+        keep(warm_bf16=warm(data, 1, bf16=True))
+        keep(convolutions=convolution_seconds())
+        for name, one in peers.items():
+            try:
+                label = name.removesuffix(" 2 workers") + " workers" * name.endswith(" 2 workers")
+                record["peers"][label] = peer(one, chosen.peers_python, data)
+            except Skipped as error:
+                skipped[name] = str(error)
+                say(f"skipped {name}: {error}")
+            keep()
+    seconds = statistics.median(row["seconds"] for row in record["warm"])
+    say(f"15 epochs: {seconds:.2f} s warm, {statistics.median(record['cold']):.2f} s cold")
+    for name, row in record["peers"].items():
+        say(f"{name} takes {15 * row['epoch_seconds'] / seconds:.0f} times as long")
+
+
+if __name__ == "__main__":
+    main()
