@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -90,7 +91,7 @@ class Dataset:
             notice=self.notice,
         )
 
-    @property
+    @cached_property
     def checksum(self) -> str:
         """SHA-256 of all images and labels, as hexadecimal digits."""
         digest = hashlib.sha256()

@@ -13,21 +13,26 @@ from pathlib import Path
 import platformdirs
 import torch
 from torch import Tensor
-from torchvision.datasets import MNIST
 from tqdm.auto import tqdm
 
 from eva.errors import DataError
 
 MIRROR_TIMEOUT = 10.0  # seconds without an answer after which a mirror is given up
 
-# Sizes in bytes: compressed as published, and unpacked. MD5 of the compressed files: torchvision.
+# Sizes in bytes: compressed as published, and unpacked.
 _SIZES = {
     "train-images-idx3-ubyte": (9_912_422, 47_040_016),
     "train-labels-idx1-ubyte": (28_881, 60_008),
     "t10k-images-idx3-ubyte": (1_648_877, 7_840_016),
     "t10k-labels-idx1-ubyte": (4_542, 10_008),
 }
-_MD5 = {file.removesuffix(".gz"): md5 for file, md5 in MNIST.resources}
+# As torchvision has them; it is imported only to download, since that takes as long as torch.
+_MD5 = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
 _MD5_UNPACKED = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -91,6 +96,8 @@ def fetch() -> Path:
         raise DataError(
             f"can't create {folder}: {error}.", "Set EVA_DATA to a folder that holds MNIST/raw."
         ) from error
+    from torchvision.datasets import MNIST
+
     failures = []
     for mirror in MNIST.mirrors:
         try:

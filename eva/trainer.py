@@ -217,13 +217,11 @@ class Trainer:
         self.model.train()
         bar = tqdm(total=steps, desc=f"epoch {epoch:2d}", leave=False, disable=None, unit="it")
         looked = time.monotonic()
-        for step, (images, labels) in enumerate(self._batches(order), epoch * steps):
-            watch.lap("data")
+        for step, (images, labels) in enumerate(self._batches(order, watch), epoch * steps):
             set_lr(self.optimizer, recipe.lr(step, steps))
             if recipe.ema is not None:
                 self._average_weight.fill_(average_weight(recipe.ema, step))
             self._learn(images, labels)
-            watch.lap("compute")
             seen += len(labels)
             bar.update()
             # A look waits for the device. A GPU is far behind, and would stand still after it.
@@ -232,16 +230,19 @@ class Trainer:
                 loss, correct = self._loss.item() / seen, self._correct.item() / seen
                 bar.set_postfix_str(f"loss {loss:.4f}, train {100 * correct:.2f} %")
                 looked = time.monotonic()
+        watch.lap("compute")
         bar.close()
         self._check_finite(step)
         watch.stop()
         return self._loss.item() / seen, 100 * self._correct.item() / seen, watch
 
-    def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, order: Tensor, watch: Stopwatch) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented images and labels of the recipe's batch size; the last may be smaller."""
         size = self.recipe.batch_size
         for index in torch.split(order, size * AT_ONCE):
+            watch.lap("compute")
             images, labels = self._prepare(index)
+            watch.lap("data")
             yield from zip(torch.split(images, size), torch.split(labels, size), strict=True)
 
     def _augmented(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -262,9 +263,9 @@ class Trainer:
         if self.average is not None:
             update_average(self.average, self.model, self._average_weight)
         with torch.no_grad():
-            self._loss += loss * len(labels)
+            self._loss.add_(loss, alpha=len(labels))
             self._correct += (scores.argmax(1) == labels).sum()
-            self._finite += self._loss.isfinite()  # once it is not, it stays so
+            self._finite += self._loss - self._loss == 0  # if finite; once it is not, it stays so
 
     def _check_finite(self, step: int) -> None:
         """Stop a run whose loss was NaN or infinite at this step or before, in its epoch."""

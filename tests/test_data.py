@@ -93,6 +93,12 @@ def test_the_environment_variable_names_the_folder(packed: Path, monkeypatch) ->
     assert load_data("auto").notice is None
 
 
+def test_checksums_are_those_that_torchvision_has() -> None:
+    from torchvision.datasets import MNIST
+
+    assert {f"{stem}.gz": md5 for stem, md5 in mnist_files._MD5.items()} == dict(MNIST.resources)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty"])
 def test_a_damaged_file_is_named_with_checksum_and_size(packed: Path, damage: str) -> None:
     path = packed / "t10k-images-idx3-ubyte.gz"

@@ -39,6 +39,7 @@ from eva.trainer import Trainer
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "cuda.json"
 CUDA = torch.device("cuda")
+WORKERS = 8  # of a peer that has worker processes
 CHANNELS = (4, 8, 16, 32, 64)
 STEPS = 300
 
@@ -116,8 +117,8 @@ def convolution_seconds() -> list[dict[str, float]]:
 
 
 def peer(one: Contestant, python: Path, data: Path) -> dict[str, Any]:
-    """Two epochs; the first warms up. Where a peer has worker processes, it has eight here."""
-    workers = 8 if "--workers" in one.options else 0
+    """Two epochs; the first warms up."""
+    workers = WORKERS if "--workers" in one.options else 0
     options = [*("--bf16" for _ in range(one.bf16)), "--workers", str(workers), "--epochs", "2"]
     (head, *epochs), _ = run(Contestant(module=one.module), python, data, *options)
     say(f"{one.module}, {workers} workers: {epochs[-1]['seconds']:.2f} s an epoch")
@@ -167,7 +168,7 @@ def main() -> None:
         keep(convolutions=convolution_seconds())
         for name, one in peers.items():
             try:
-                label = name.removesuffix(" 2 workers") + " workers" * name.endswith(" 2 workers")
+                label = name.replace("2 workers", f"{WORKERS} workers")
                 record["peers"][label] = peer(one, chosen.peers_python, data)
             except Skipped as error:
                 skipped[name] = str(error)

@@ -1,0 +1,78 @@
+"""The benchmark of training on a GPU, from its record."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+from makers.records import RECORDS
+
+RECORD = RECORDS / "benchmarks" / "cuda.json"
+HOLD, LAST = 99.4, 4  # percent, in each of so many last epochs
+
+
+def table(record: dict[str, Any]) -> str:
+    """15 epochs of eva, cold and warm, and of the peers."""
+    warm = [row["seconds"] for row in record["warm"]]
+    median = statistics.median(warm)
+    rows = {
+        f"eva, warm ({len(warm)} trainings)": (_range(warm), ""),
+        f"eva, cold ({len(record['cold'])} processes)": (_range(record["cold"]), ""),
+    }
+    for name, row in sorted(record["peers"].items(), key=lambda item: item[1]["epoch_seconds"]):
+        seconds = 15 * row["epoch_seconds"]
+        workers = f" {row['workers']} workers" if row["workers"] else ""
+        rows[name.removesuffix(workers) + workers] = (f"{seconds:.0f}", f"{seconds / median:.0f}")
+    lines = ["| 15 epochs | s | times eva, warm |", "|---|--:|--:|"]
+    lines += [f"| {name} | {seconds} | {ratio} |" for name, (seconds, ratio) in rows.items()]
+    packages: dict[str, str] = {}
+    for row in record["peers"].values():
+        packages |= row["versions"]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+    lines += ["", f"{record['device']['name']}, {versions}, CUDA {record['versions']['cuda']}; "]
+    lines[-1] += f"{record['date']}. Medians, with the lowest and the highest. Repeat it with:"
+    return "\n".join([*lines, "", f"```sh\n{record['command']}\n```"])
+
+
+def accuracy(record: dict[str, Any]) -> str:
+    """What the warm trainings reached."""
+    runs = [row["test_accuracy"] for row in record["warm"]]
+    last = [run[-1] for run in runs]
+    held = sum(min(run[-LAST:]) >= HOLD for run in runs)
+    return (
+        f"The {len(runs)} warm trainings, seeds 0 to {len(runs) - 1}, end at "
+        f"{statistics.mean(last):.2f} % ± {statistics.stdev(last):.2f} of the test images; "
+        f"{held} of {len(runs)} hold {HOLD:.2f} % over the last {LAST} epochs."
+    )
+
+
+def step(record: dict[str, Any]) -> str:
+    """Microseconds of a captured step."""
+    lines = ["| a step, captured | µs |", "|---|--:|"]
+    for name, seconds in record["step"].items():
+        precision = "" if "bf16" in name else ", float32"
+        lines.append(f"| {name}{precision} | {1e6 * seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def convolutions(record: dict[str, Any]) -> str:
+    """Microseconds of a convolution with its gradients, by channels."""
+    lines = ["| channels | cuDNN, µs | ours, µs |", "|--:|--:|--:|"]
+    for row in record["convolutions"]:
+        lines.append(f"| {row['channels']} | {1e6 * row['cudnn']:.0f} | {1e6 * row['ours']:.0f} |")
+    return "\n".join(lines)
+
+
+def texts() -> dict[str, str]:
+    """All that this file makes; a sentence in the place of a record that is not there."""
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else None
+    makers = (table, accuracy, step, convolutions)
+    return {
+        f"generated/cuda-{make.__name__}.md": make(record) if record else "No record yet."
+        for make in makers
+    }
+
+
+def _range(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
