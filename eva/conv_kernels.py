@@ -29,6 +29,7 @@ from torch.autograd.function import once_differentiable
 POSITIONS, STEP = 128, 32
 GRADIENT_POSITIONS, GRADIENT_COLUMNS = 32, 64
 CHUNKS = 256  # of positions, each summed by a program of its own
+SUM_COLUMNS = 16
 WARPS = 4
 
 SIZES = ["positions", "height", "width", "out_height", "out_width", "outputs", "padding"]
@@ -102,7 +103,7 @@ def _correlate(
 
 @triton.jit(do_not_specialize=["chunks", "columns"])
 def _sum(partial, total, chunks, columns, CHUNKS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Sum (chunks, columns) over chunks, in an order that is always the same."""
+    """Sum a block of columns over all chunks."""
     at = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     rows = tl.arange(0, CHUNKS)
     known = (rows < chunks)[:, None] & (at < columns)[None, :]
@@ -167,11 +168,18 @@ def weight_gradient(x: Tensor, dy: Tensor, side: int, padding: int) -> Tensor:
         num_warps=WARPS,
         num_stages=1,
     )
-    total = torch.empty((outputs, side, side, inputs), device=x.device)
-    _sum[(triton.cdiv(total.numel(), 16),)](
-        partial, total, chunks, total.numel(), CHUNKS=CHUNKS, COLUMNS=16, num_warps=WARPS
-    )
+    total = add_up(partial).view(outputs, side, side, inputs)
     return total.permute(0, 3, 1, 2)  # channels_last, as the weights of a trained model are
+
+
+def add_up(partial: Tensor) -> Tensor:
+    """Sum (chunks, columns) over at most ``CHUNKS`` chunks, always in the same order."""
+    chunks, columns = partial.shape
+    total = torch.empty(columns, device=partial.device)
+    _sum[(triton.cdiv(columns, SUM_COLUMNS),)](
+        partial, total, chunks, columns, CHUNKS=CHUNKS, COLUMNS=SUM_COLUMNS, num_warps=WARPS
+    )
+    return total
 
 
 class Convolution(torch.autograd.Function):

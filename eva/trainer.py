@@ -176,7 +176,8 @@ class Trainer:
         with seeded(self.device, derive_seed("dropout", self.seed, epoch)):
             loss, accuracy, watch = self._train_epoch(epoch)
         trained = time.perf_counter()
-        result = evaluate(self.evaluated, self.data.test_images, self.data.test_labels)
+        with self._kernels:
+            result = evaluate(self.evaluated, self.data.test_images, self.data.test_labels)
         ended = time.perf_counter()
         labels = self.data.test_labels.cpu()
         steps = self.steps_per_epoch
