@@ -13,10 +13,10 @@ from typing import Any
 
 NUMBERS = Path(__file__).parent / "generated" / "numbers.json"
 NAME = re.compile(r"\{\{ ([\w.]+) \}\}")
-# Code, signatures, attributes, folded notes, and all cells of a table but a row's first.
+# Code, signatures, attributes, folded notes, and a table's heads and all cells but a row's first.
 UNSEARCHED = re.compile(
     r'(<div(?= class="(?:\S+ )*(?:highlight|doc-attribute)")|<details(?=[ >])'
-    r"|(?<!<tr>\n)<td(?=[ >]))"
+    r"|<th(?=[ >])|(?<!<tr>\n)<td(?=[ >]))"
 )
 PROSE = re.compile(r"(<p|<ul)(?=>)")  # of the API reference, which is found by its names
 ROLE = re.compile(r":(?:class|func|meth|attr|exc|mod):<code>~?([\w.]+)</code>")

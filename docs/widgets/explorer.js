@@ -1,16 +1,15 @@
 // The receptive-field explorer: builds its controls inside #explorer and keeps the network in the
 // address, so that a link shares it.
 
-import { colours, context, copy, decode, inked, labelled, make, redrawn, select, share } from "./dom.js";
+import { colours, copy, labelled, make, redrawn, select, share } from "./dom.js";
 import { DIGITS } from "./data/digits.js";
-import { fraction, value } from "./fraction.js";
 import {
   FIELDS, FIELD_NAMES, MOST, NAMES, PRESETS, ParseError, format, newLayer, parse, refused,
 } from "./network.js";
-import { NetworkError, analyse, at, hull, numbers, seenBy } from "./rf.js";
+import { ROW, centre, drawCut, drawImage, drawMap } from "./pictures.js";
+import { NetworkError, analyse, hull, numbers } from "./rf.js";
 
 const [SMALLEST, LARGEST] = [4, 256]; // side of the image in pixels
-const ROW = 22; // height of a layer in the cross-section
 const HEADS = ["layer", "settings", "map", "field", "jump", "padding", "starts at", "change"];
 
 const root = document.getElementById("explorer");
@@ -312,108 +311,21 @@ function read() {
 
 // -- pictures -----------------------------------------------------------------------------------
 
-function runs(mask) {
-  const found = [];
-  for (let i = 0; i < net.size; i++) {
-    if (!((mask >> BigInt(i)) & 1n)) continue;
-    if (found.length && found.at(-1)[1] === i) found.at(-1)[1]++;
-    else found.push([i, i + 1]);
-  }
-  return found;
-}
+let place = null; // maps a position of the image to x in the cross-section
 
 function draw() {
   if (!image.clientWidth || !stages.length) return;
   const colour = colours(root);
   const stage = stageOf(chosen);
-  drawImage(stage, colour);
-  drawMap(stage, colour);
-  drawCut(stage, colour);
-  image.setAttribute("aria-label", `A handwritten ${digit}. ${said.textContent}`);
-  map.setAttribute("aria-label", `Map of ${stage.count} by ${stage.count} units; one is chosen.`);
-  cut.setAttribute("aria-label", `Cross-section of ${stages.length - 1} layers. ${said.textContent}`);
-}
-
-function drawImage(stage, colour) {
-  const { ctx, width } = context(image);
-  const scale = width / net.size;
-  const ink = inked(decode(DIGITS[digit].pixels), 28, colour.ink);
-  ctx.imageSmoothingEnabled = net.size > 56;
-  const paint = () => {
-    ctx.fillStyle = colour.paper;
-    ctx.fillRect(0, 0, width, width);
-    ctx.drawImage(ink, 0, 0, width, width);
-  };
-  paint();
-  ctx.globalAlpha = 0.72;
-  ctx.fillStyle = colour.grid;
-  ctx.fillRect(0, 0, width, width);
-  ctx.globalAlpha = 1;
-  const [down, across] = unit.map((u) => runs(stage.masks[u]));
-  ctx.save();
-  ctx.beginPath();
-  for (const [y, y2] of down) {
-    for (const [x, x2] of across) ctx.rect(x * scale, y * scale, (x2 - x) * scale, (y2 - y) * scale);
-  }
-  ctx.clip();
-  paint();
-  ctx.restore();
-  if (!down.length || !across.length) return;
-  const [top, bottom] = [down[0][0], down.at(-1)[1]];
-  const [left, right] = [across[0][0], across.at(-1)[1]];
-  ctx.strokeStyle = colour.box;
-  ctx.lineWidth = 2.5;
-  ctx.strokeRect(left * scale, top * scale, (right - left) * scale, (bottom - top) * scale);
-}
-
-function drawMap(stage, colour) {
-  const { ctx, width } = context(map);
-  const cell = width / stage.count;
-  const gap = cell > 5 ? 1 : 0;
-  ctx.fillStyle = colour.grid;
-  if (!gap) ctx.fillRect(0, 0, width, width);
-  for (let r = 0; gap && r < stage.count; r++) {
-    for (let c = 0; c < stage.count; c++) ctx.fillRect(c * cell, r * cell, cell - gap, cell - gap);
-  }
-  ctx.fillStyle = colour.box;
-  const mark = Math.max(cell - gap, 4);
-  ctx.fillRect(unit[1] * cell, unit[0] * cell, mark, mark);
+  drawImage(image, colour, digit, net.size, stage, unit);
+  drawMap(map, colour, stage, unit);
+  place = drawCut(cut, colour, getComputedStyle(root).fontFamily, net.size, stages, stage, unit);
   mapTitle.textContent = stage.layer
     ? `Units of layer ${stage.path}: point at one`
     : "Units of the image: its pixels";
-}
-
-function centre(stage, u) {
-  if (!stage.window) return ((u + 0.5) * net.size) / stage.count - 0.5;
-  const taps = at(stage.window, u);
-  return taps.length ? (taps[0] + taps.at(-1)) / 2 : value(fraction(u * stage.window.advance, stage.window.period));
-}
-
-let place = null; // of the cross-section: x of a position, and its inverse
-
-function drawCut(stage, colour) {
-  const { ctx, width } = context(cut, stages.length * ROW + 8);
-  const wide = width > 520;
-  const label = wide ? 150 : 64;
-  const ends = stages.flatMap((s) => [centre(s, 0), centre(s, s.count - 1)]);
-  const [low, high] = [Math.min(...ends) - 0.5, Math.max(...ends) + 0.5];
-  const scale = (width - label) / (high - low);
-  place = (position) => label + (position - low) * scale;
-  const seen = seenBy(stages, stages.indexOf(stage), unit[1]);
-  ctx.font = `12px ${getComputedStyle(root).fontFamily}`;
-  ctx.textBaseline = "middle";
-  stages.forEach((s, row) => {
-    const y = row * ROW + ROW / 2 + 4;
-    const name = s.layer ? (wide ? `${s.path} ${NAMES[s.layer.kind]}` : `${s.path} ${s.layer.kind}`) : "image";
-    ctx.fillStyle = s === stage ? colour.box : colour.ink;
-    ctx.fillText(name, 2, y, label - 8);
-    const between = s.count > 1 ? (centre(s, s.count - 1) - centre(s, 0)) / (s.count - 1) : 1;
-    const size = Math.max(1.5, Math.min(between * scale - 1, 13));
-    for (let u = 0; u < s.count; u++) {
-      ctx.fillStyle = s === stage && u === unit[1] ? colour.box : seen[row].has(u) ? colour.c1 : colour.grid;
-      ctx.fillRect(place(centre(s, u)) - size / 2, y - 6.5, size, 13);
-    }
-  });
+  image.setAttribute("aria-label", `A handwritten ${digit}. ${said.textContent}`);
+  map.setAttribute("aria-label", `Map of ${stage.count} by ${stage.count} units; one is chosen.`);
+  cut.setAttribute("aria-label", `Cross-section of ${stages.length - 1} layers. ${said.textContent}`);
 }
 
 map.onpointermove = map.onpointerdown = (event) => {
@@ -428,7 +340,7 @@ cut.onpointermove = cut.onpointerdown = (event) => {
   const stage = stages[Math.floor((event.clientY - box.top - 4) / ROW)];
   if (!stage || !place) return;
   let best = 0;
-  const off = (u) => Math.abs(place(centre(stage, u)) - x);
+  const off = (u) => Math.abs(place(centre(stage, u, net.size)) - x);
   for (let u = 1; u < stage.count; u++) if (off(u) < off(best)) best = u;
   if (stage.path === chosen && unit[1] === best) return;
   unit = [stage.path === chosen ? unit[0] : -1, best];
