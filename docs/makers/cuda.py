@@ -20,6 +20,8 @@ def table(record: dict[str, Any]) -> str:
         f"eva, warm ({len(warm)} trainings)": (_range(warm), ""),
         f"eva, cold ({len(record['cold'])} processes)": (_range(record["cold"]), ""),
     }
+    if "restart" in record:
+        rows["eva, cold, kernels compiled before"] = (_range(record["restart"]), "")
     for name, row in sorted(record["peers"].items(), key=lambda item: item[1]["epoch_seconds"]):
         seconds = 15 * row["epoch_seconds"]
         workers = f" {row['workers']} workers" if row["workers"] else ""

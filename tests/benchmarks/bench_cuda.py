@@ -3,9 +3,10 @@
     python tests/benchmarks/bench_cuda.py [--seeds 10] [--peers pytorch,keras]
 
 Experiment 5 on full MNIST. Cold is a process of its own, from its start to its end, that has to
-compile its kernels; warm is a training after another one in the same process, from the making of
-the trainer to the last evaluation. Peers run two epochs, of which the second is quoted. Written
-after every part, into docs/records/benchmarks/cuda.json, so that an end before time loses little.
+compile its kernels; a restart finds them compiled; warm is a training after another one in the
+same process, from the making of the trainer to the last evaluation. Peers run two epochs, of which
+the second is quoted. The record, docs/records/benchmarks/cuda.json, is written after every part, so
+that an end before time loses little.
 """
 
 from __future__ import annotations
@@ -46,18 +47,19 @@ CHANNELS = (4, 8, 16, 32, 64)
 STEPS = 300
 
 
-def cold(folder: Path, processes: int) -> list[float]:
-    """Seconds of `eva train`, each time with an empty cache of compiled kernels."""
+def cold(folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of `eva train`, with an empty cache of compiled kernels and once more with a full."""
     command = [sys.executable, "-m", "eva", "train", "eva.experiments.exp5", "--data", "mnist"]
-    seconds = []
-    for _ in range(processes):
+    seconds: dict[str, list[float]] = {"cold": [], "restart": []}
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:
             environment = os.environ | {"TRITON_CACHE_DIR": scratch, "PYTHONPATH": str(ROOT)}
-            more = ["--data-dir", str(folder), "--out", f"{scratch}/run"]
-            started = time.perf_counter()
-            subprocess.run([*command, *more], env=environment, check=True, capture_output=True)
-            seconds.append(time.perf_counter() - started)
-        say(f"cold: {seconds[-1]:.2f} s")
+            for name, times in seconds.items():
+                more = ["--data-dir", str(folder), "--out", f"{scratch}/{name}"]
+                started = time.perf_counter()
+                subprocess.run([*command, *more], env=environment, check=True, capture_output=True)
+                times.append(time.perf_counter() - started)
+                say(f"{name}: {times[-1]:.2f} s")
     return seconds
 
 
@@ -138,7 +140,7 @@ def main() -> None:
     """Run all parts, and write the record after each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--processes", type=int, default=3, help="Cold ones.")
+    parser.add_argument("--rounds", type=int, default=3, help="Of a cold start and a restart.")
     parser.add_argument("--peers", help=f"Default: {', '.join(PEERS)}.")
     parser.add_argument("--data-dir")
     parser.add_argument("--peers-python", type=Path, default=ROOT / ".venv-bench/bin/python")
@@ -165,7 +167,7 @@ def main() -> None:
     folder = find(chosen.data_dir) or fetch()
     with tempfile.TemporaryDirectory() as scratch:
         data = unpack(folder, Path(scratch))
-        keep(cold=cold(folder, chosen.processes))
+        keep(**cold(folder, chosen.rounds))
         keep(warm=warm(folder, chosen.seeds, bf16=False))
         keep(step=step_seconds())
         keep(warm_bf16=warm(folder, 1, bf16=True))

@@ -1,6 +1,7 @@
 """What the benchmark of training says of its measurements, and of peers that it can't run."""
 
 import importlib
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
 
@@ -38,6 +40,16 @@ def test_a_peer_that_is_not_installed_or_broken_is_skipped(
     broken = bench.Contestant(module="nothing_of_this_name")
     with pytest.raises(bench.Skipped, match="nothing_of_this_name"):
         bench.run(broken, Path(sys.executable), tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_without_a_gpu_its_benchmark_says_so_once(tmp_path: Path) -> None:
+    out = tmp_path / "cuda.json"
+    command = [sys.executable, str(HERE / "bench_cuda.py"), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("no GPU") == 1
+    assert not out.exists()
 
 
 def test_ratios_are_taken_within_a_round(bench: ModuleType) -> None:
