@@ -65,7 +65,8 @@ def train(
     ] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 autocast.")] = False,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler.")
+        bool,
+        typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

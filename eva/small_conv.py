@@ -62,15 +62,16 @@ class SmallConvolutions(TorchFunctionMode):
         groups: int = 1,
     ) -> Any:
         """A convolution; names and defaults are PyTorch's."""
-        small = groups == 1 and _pair(stride) == _pair(dilation) == (1, 1)
-        if not (small and input.device.type == self._device.type and fits(input, weight, padding)):
+        plain = groups == 1 and _pair(stride) == _pair(dilation) == (1, 1)
+        x, taps = input, weight
+        if torch.is_autocast_enabled(self._device.type):
+            dtype = torch.get_autocast_dtype(self._device.type)
+            x, taps = input.to(dtype), weight.to(dtype)
+        if not (plain and x.device.type == self._device.type and fits(x, taps, padding)):
             return function(input, weight, bias, stride, padding, dilation, groups)
         from eva.conv_kernels import Convolution
 
-        if torch.is_autocast_enabled(self._device.type):
-            dtype = torch.get_autocast_dtype(self._device.type)
-            input, weight = input.to(dtype), weight.to(dtype)
-        scores = Convolution.apply(input, weight, _pair(padding)[0])
+        scores = Convolution.apply(x, taps, _pair(padding)[0])
         return scores if bias is None else scores + bias.to(scores.dtype).view(1, -1, 1, 1)
 
 
@@ -84,18 +85,20 @@ def fits(x: Tensor, weight: Tensor, padding: Any) -> bool:
     """
     if not (x.ndim == weight.ndim == 4 and x.numel() and x.shape[1] == weight.shape[1]):
         return False
+    batch, _, height, width = x.shape
     outputs, inputs, side, other_side = weight.shape
     rows, columns = _pair(padding)
     return (
         max(inputs, outputs) <= CHANNELS
-        and side == other_side <= min(SIDE, *x.shape[2:])
+        and side == other_side <= min(SIDE, height, width)
         and rows == columns
         and isinstance(rows, int)
         and 0 <= rows < side
+        # The kernels count numbers in 32 bits, those of a padded map too.
+        and batch * max(inputs, outputs) * (height + 2 * rows) * (width + 2 * rows) < 2**31
         and x.dtype == weight.dtype
         and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
         and torch.backends.cudnn.allow_tf32  # whoever turns TF32 off gets full float32
-        and max(x.numel(), x.numel() // inputs * outputs) < 2**30  # positions are 32-bit numbers
     )
 
 

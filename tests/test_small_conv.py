@@ -62,14 +62,16 @@ INTERPRETED = """
     with SmallConvolutions(torch.device("cpu")):
         got = model(image)
     called = len(calls)
+    deeper = nn.Sequential(model[0], nn.Conv2d(3, 2, 3))
     with SmallConvolutions(torch.device("cpu")), torch.autocast("cpu", torch.float16):
-        half = model[0](image)
+        half = deeper(image)
     print(json.dumps({
         "errors": errors,
         "model": (expected - got).abs().max().item(),
         "calls": called,
         "half": str(half.dtype),
-        "half error": (half.float() - model[0](image)).abs().max().item(),
+        "half error": (half.float() - deeper(image)).abs().max().item(),
+        "half calls": len(calls) - called,
     }))
 """
 
@@ -104,6 +106,7 @@ def test_a_model_gives_the_same_with_its_small_convolutions_replaced(
 def test_autocast_reaches_the_kernels(interpreted: dict[str, Any]) -> None:
     assert interpreted["half"] == "torch.float16"
     assert 0 < interpreted["half error"] < 0.01
+    assert interpreted["half calls"] == 2, "the second reads what the first gave, in half precision"
 
 
 def test_what_does_not_fit_is_left_alone() -> None:
@@ -120,6 +123,10 @@ def test_what_does_not_fit_is_left_alone() -> None:
     assert not fits(x[:, :, :2], weight, 0)
     assert not fits(x, weight[:, :, :2], 0)
     assert not fits(x, weight[:, :3], 0), "PyTorch says what is wrong"
+    many = torch.empty(2**31 // 9 // 64 + 1, 9, 8, 8, device="meta")
+    assert fits(many[:-1], weight, 0)
+    assert not fits(many, weight, 0), "more numbers than 32 bits count"
+    assert not fits(many[:-1], weight, 1)
     wide = small_conv.CHANNELS + 1
     assert not fits(torch.rand(1, wide, 8, 8), torch.rand(4, wide, 3, 3), 0)
     assert not fits(x, torch.rand(wide, 9, 3, 3), 0)
