@@ -64,7 +64,7 @@ def run(one: Contestant, python: Path, data: Path, *more: str) -> tuple[list[Any
     Raises:
         Skipped: It failed; the message is its last line.
     """
-    interpreter = sys.executable if one.ours else str(python)
+    interpreter = sys.executable if one.ours else str(python.absolute())  # it runs elsewhere
     if not Path(interpreter).exists():
         raise Skipped(f"there is no {interpreter}; `make bench` makes it")
     command = [interpreter, "-m", f"peers.{one.module}", "--data", str(data), *one.options, *more]
