@@ -26,7 +26,7 @@ _SIZES = {
     "t10k-images-idx3-ubyte": (1_648_877, 7_840_016),
     "t10k-labels-idx1-ubyte": (4_542, 10_008),
 }
-# As torchvision has them; it is imported only to download, since that takes as long as torch.
+# As torchvision has them; it is imported only to download, since its import takes long.
 _MD5 = {
     "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 CHANNELS = 32  # at most, of inputs and of outputs; wider ones are cuDNN's
 SIDE = 5  # at most
+DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 CONV2D = (torch.conv2d, torch.ops.aten.conv2d, torch.ops.aten.conv2d.default)
 
 
@@ -62,26 +63,28 @@ class SmallConvolutions(TorchFunctionMode):
         groups: int = 1,
     ) -> Any:
         """A convolution; names and defaults are PyTorch's."""
+        kind = self._device.type
+        cast = torch.is_autocast_enabled(kind)
         plain = groups == 1 and _pair(stride) == _pair(dilation) == (1, 1)
-        x, taps = input, weight
-        if torch.is_autocast_enabled(self._device.type):
-            dtype = torch.get_autocast_dtype(self._device.type)
-            x, taps = input.to(dtype), weight.to(dtype)
-        if not (plain and x.device.type == self._device.type and fits(x, taps, padding)):
+        if not (plain and input.device.type == kind and fits(input, weight, padding, cast=cast)):
             return function(input, weight, bias, stride, padding, dilation, groups)
         from eva.conv_kernels import Convolution
 
-        scores = Convolution.apply(x, taps, _pair(padding)[0])
+        if cast:
+            dtype = torch.get_autocast_dtype(kind)
+            input, weight = input.to(dtype), weight.to(dtype)
+        scores = Convolution.apply(input, weight, _pair(padding)[0])
         return scores if bias is None else scores + bias.to(scores.dtype).view(1, -1, 1, 1)
 
 
-def fits(x: Tensor, weight: Tensor, padding: Any) -> bool:
+def fits(x: Tensor, weight: Tensor, padding: Any, *, cast: bool = False) -> bool:
     """Whether the kernels can take a convolution of stride 1 with these weights and this padding.
 
     Args:
         x: Should be (batch, inputs, height, width).
         weight: Should be (outputs, inputs, side, side).
         padding: A number of pixels, one for each axis, or a name ("same"), which does not fit.
+        cast: Autocast will bring both to one precision; otherwise they must have the same.
     """
     if not (x.ndim == weight.ndim == 4 and x.numel() and x.shape[1] == weight.shape[1]):
         return False
@@ -96,8 +99,8 @@ def fits(x: Tensor, weight: Tensor, padding: Any) -> bool:
         and 0 <= rows < side
         # The kernels count numbers in 32 bits, those of a padded map too.
         and batch * max(inputs, outputs) * (height + 2 * rows) * (width + 2 * rows) < 2**31
-        and x.dtype == weight.dtype
-        and x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        and {x.dtype, weight.dtype} <= DTYPES
+        and (cast or x.dtype == weight.dtype)
         and torch.backends.cudnn.allow_tf32  # whoever turns TF32 off gets full float32
     )
 
@@ -111,15 +114,18 @@ def _pair(value: Any) -> tuple[Any, Any]:
 
 @cache
 def _usable() -> bool:
-    """Whether the kernels compile here: it takes Triton, a C compiler and Python's headers."""
+    """Whether the GPU has matrix units for TF32 and the kernels compile here."""
     try:
         from eva.conv_kernels import add_up
 
+        if torch.cuda.get_device_capability() < (8, 0):  # older than Ampere
+            return False
         add_up(torch.zeros((1, 1), device="cuda"))  # the smallest, and every training needs it
     except Exception as error:  # whatever it was, cuDNN does the same work
         warnings.warn(
             "eva's kernels for small convolutions can't be compiled here, so cuDNN is used, which "
-            f"takes up to three times as long: {error!r}",
+            f"takes up to three times as long: {error!r}. Install Triton, a C compiler and the "
+            "headers of Python (gcc and python3-dev on Debian), or go on without.",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -118,6 +118,9 @@ def test_what_does_not_fit_is_left_alone() -> None:
     assert not fits(x, weight, "same")
     assert not fits(x.double(), weight.double(), 0)
     assert not fits(x, weight.double(), 0)
+    assert fits(x.half(), weight, 0, cast=True)
+    assert not fits(x.half(), weight, 0)
+    assert not fits(x.double(), weight.double(), 0, cast=True), "autocast leaves doubles alone"
     assert not fits(x[:0], weight, 0)
     assert not fits(x[0], weight, 0)
     assert not fits(x[:, :, :2], weight, 0)
@@ -171,6 +174,14 @@ def test_where_the_kernels_do_not_compile_cudnn_is_used_and_said(
         context = small_convolutions(torch.device("cuda"))
     assert isinstance(context, nullcontext)
     assert isinstance(small_convolutions(torch.device("cuda")), nullcontext), "and said once"
+
+
+def test_a_gpu_without_tf32_is_left_to_cudnn(
+    monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert isinstance(small_convolutions(torch.device("cuda")), nullcontext)
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

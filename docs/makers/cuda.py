@@ -6,10 +6,10 @@ import json
 import statistics
 from typing import Any
 
-from makers.records import RECORDS
+from eva.study_summary import LAST, TARGET
+from makers.records import RECORDS, packages, spread
 
 RECORD = RECORDS / "benchmarks" / "cuda.json"
-HOLD, LAST = 99.4, 4  # percent, in each of so many last epochs
 
 
 def table(record: dict[str, Any]) -> str:
@@ -28,10 +28,7 @@ def table(record: dict[str, Any]) -> str:
         rows[name.removesuffix(workers) + workers] = (f"{seconds:.0f}", f"{seconds / median:.0f}")
     lines = ["| 15 epochs | s | times eva, warm |", "|---|--:|--:|"]
     lines += [f"| {name} | {seconds} | {ratio} |" for name, (seconds, ratio) in rows.items()]
-    packages: dict[str, str] = {}
-    for row in record["peers"].values():
-        packages |= row["versions"]
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+    versions = packages(record["peers"].values())
     lines += ["", f"{record['device']['name']}, {versions}, CUDA {record['versions']['cuda']}; "]
     lines[-1] += f"{record['date']}. Medians, with the lowest and the highest. Repeat it with:"
     return "\n".join([*lines, "", f"```sh\n{record['command']}\n```"])
@@ -40,12 +37,11 @@ def table(record: dict[str, Any]) -> str:
 def accuracy(record: dict[str, Any]) -> str:
     """What the warm trainings reached."""
     runs = [row["test_accuracy"] for row in record["warm"]]
-    last = [run[-1] for run in runs]
-    held = sum(min(run[-LAST:]) >= HOLD for run in runs)
+    held = sum(min(run[-LAST:]) >= TARGET for run in runs)
     return (
         f"The {len(runs)} warm trainings, seeds 0 to {len(runs) - 1}, end at "
-        f"{statistics.mean(last):.2f} % ± {statistics.stdev(last):.2f} of the test images; "
-        f"{held} of {len(runs)} hold {HOLD:.2f} % over the last {LAST} epochs."
+        f"{spread([run[-1] for run in runs])} % of the test images; "
+        f"{held} of {len(runs)} hold {TARGET:.2f} % over the last {LAST} epochs."
     )
 
 

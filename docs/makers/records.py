@@ -6,8 +6,10 @@ import csv
 import json
 import math
 import statistics
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from eva.record import EpochRow, Run
 
@@ -49,6 +51,14 @@ def spread(values: list[float]) -> str:
     """Mean, and the standard deviation over seeds where there are at least two."""
     mean = f"{statistics.mean(values):.2f}"
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.2f}"
+
+
+def packages(rows: Iterable[dict[str, Any]]) -> str:
+    """Names and versions of all packages that contestants of a benchmark ran with."""
+    found: dict[str, str] = {}
+    for row in rows:
+        found |= row["versions"]
+    return ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
 
 
 def by_epoch(runs: tuple[Run, ...]) -> list[tuple[EpochRow, ...]]:

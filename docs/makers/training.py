@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from makers import svg
-from makers.records import RECORDS
+from makers.records import RECORDS, packages
 from makers.svg import LEFT, RIGHT, TOP, WIDTH, Point
 
 RECORD = RECORDS / "benchmarks" / "training.json"
@@ -32,10 +32,8 @@ def table(record: dict[str, Any]) -> str:
             f"| {row['process_seconds']:.1f} | {row['test_accuracy']:.2f} |"
         )
     lines.append(f"| *floor* | {record['floor']['epoch_seconds']:.2f} | | | |")
-    device, packages = record["device"], {}
-    for row in record["contestants"].values():
-        packages |= row["versions"]
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+    device = record["device"]
+    versions = packages(record["contestants"].values())
     lines += [
         "",
         f"{record['images']:,} images; rounds, in each of which all ran in turn: "

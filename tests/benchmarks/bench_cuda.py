@@ -14,26 +14,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from contestants import PEERS, ROOT, Contestant, Skipped, choose, run, say, unpack
+from contestants import PEERS, ROOT, Contestant, Skipped, choose, conditions, run, say, unpack
 from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor
 
 from eva.data import load_data
-from eva.device import describe_device, describe_versions
 from eva.experiments.exp5 import RECIPE, build_model
 from eva.mnist_files import fetch, find
 from eva.record import write_atomically
@@ -150,15 +147,8 @@ def main() -> None:
         parser.error("there is no GPU here that PyTorch can use")
     skipped: dict[str, str] = {}
     peers = choose(chosen.peers, skipped)
-    record: dict[str, Any] = {
-        "command": shlex.join(["python", "tests/benchmarks/bench_cuda.py", *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": describe_device(CUDA, bf16=False, compiled=False).model_dump()
-        | {"cores": os.cpu_count()},
-        "versions": describe_versions() | {"cuda": torch.version.cuda},
-        "peers": {},
-        "skipped": skipped,
-    }
+    record = conditions("bench_cuda.py", CUDA) | {"peers": {}, "skipped": skipped}
+    record["versions"]["cuda"] = torch.version.cuda
 
     def keep(**part: Any) -> None:
         record.update(part)

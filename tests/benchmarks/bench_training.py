@@ -17,18 +17,28 @@ import argparse
 import json
 import os
 import statistics
-import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from contestants import FLOOR, OURS, PEERS, ROOT, Contestant, Skipped, choose, run, say, unpack
+from contestants import (
+    FLOOR,
+    OURS,
+    PEERS,
+    ROOT,
+    Contestant,
+    Skipped,
+    choose,
+    conditions,
+    run,
+    say,
+    unpack,
+)
 from growth import growth, start_up
 from peers.common import BATCH
 
-from eva.device import describe_device, describe_versions, select_device
+from eva.device import select_device
 from eva.mnist_files import fetch, find
 from eva.record import write_atomically
 
@@ -163,17 +173,13 @@ def main() -> None:
         say("no GPU: everything runs on the CPU")
     unknown: dict[str, str] = {}
     peers = choose(chosen.peers, unknown)
-    record: dict[str, Any] = {
-        "command": " ".join(["python", "tests/benchmarks/bench_training.py", *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": describe_device(device, bf16=False, compiled=False).model_dump()
-        | {"threads": chosen.threads, "cores": os.cpu_count()},
-        "versions": describe_versions(),
+    record = conditions("bench_training.py", device) | {
         "images": chosen.images,
         "epochs": chosen.epochs,
         "rounds": chosen.rounds,
         "load_before": os.getloadavg()[0],
     }
+    record["device"]["threads"] = chosen.threads
     folder = find(chosen.data_dir) or fetch()
     with tempfile.TemporaryDirectory() as scratch:
         data = unpack(folder, Path(scratch))

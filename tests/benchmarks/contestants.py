@@ -5,12 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import torch
+
+from eva.device import describe_device, describe_versions
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -77,6 +83,17 @@ def run(one: Contestant, python: Path, data: Path, *more: str) -> tuple[list[Any
     if done.returncode:
         raise Skipped((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     return [json.loads(line) for line in done.stdout.splitlines()], seconds
+
+
+def conditions(script: str, device: torch.device) -> dict[str, Any]:
+    """What a record says first: how it was made, when, where and with what."""
+    return {
+        "command": shlex.join(["python", f"tests/benchmarks/{script}", *sys.argv[1:]]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": describe_device(device, bf16=False, compiled=False).model_dump()
+        | {"cores": os.cpu_count()},
+        "versions": describe_versions(),
+    }
 
 
 def unpack(folder: Path, into: Path) -> Path:
