@@ -30,6 +30,7 @@ CASES = [
     (3, 16, 10, 5, 5, 1, 0),
     (2, 20, 7, 9, 6, 5, 2),
     (2, 5, 3, 4, 4, 3, 2),
+    (6, 2, 3, 40, 40, 3, 0),  # so many positions that a chunk of them takes several blocks
 ]
 # Runs in a process of its own: whether Triton interprets its kernels is settled at its import.
 # Half precision is float16 here, since the interpreter has no bfloat16.
