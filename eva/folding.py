@@ -14,46 +14,13 @@ References:
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-from collections.abc import Callable, Sequence
 from operator import getitem
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
-from eva.errors import DeviceError
-
-Compiled = Callable[..., Any]
-
-
-def compile_folded(model: nn.Module, batch_size: int) -> Callable[[Tensor], Tensor]:
-    """Compile a model by :func:`torch.compile` with its BatchNorms folded where they can be.
-
-    Args:
-        model: Maps (batch, ...) to anything.
-        batch_size: What it is compiled for. A batch of another size goes to the model itself: to
-            compile again for the last, smaller one of an epoch takes longer than that batch.
-
-    Raises:
-        DeviceError: There is no C++ compiler.
-    """
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if sys.platform != "win32" and shutil.which(compiler) is None:
-        raise DeviceError(
-            f"compiling a model takes a C++ compiler, and there is no {compiler} here.",
-            "Install one, name another with CXX, or train without --compile.",
-        )
-    compiled = torch.compile(model, backend=_fold_and_compile, dynamic=False)
-
-    def forward(images: Tensor) -> Tensor:
-        scores: Tensor = (compiled if len(images) == batch_size else model)(images)
-        return scores
-
-    return forward
+from eva.batch_last import conv_arguments
 
 
 def fold(module: fx.GraphModule) -> int:
@@ -113,19 +80,16 @@ def batch_affine(
     return scale, shift if bias is None else shift + bias
 
 
-def conv_of_affine(
-    affine: tuple[Tensor, Tensor],
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Convolution of ``scale * x + shift``, unpadded, in place of that of ``x``.
+def take_in_affine(
+    affine: tuple[Tensor, Tensor], weight: Tensor, bias: Tensor | None, groups: int
+) -> tuple[Tensor, Tensor]:
+    """Weights and bias by which an unpadded convolution reads ``x`` as ``scale * x + shift``.
 
-    Takes scale and shift, (C,) each, and then what :func:`torch.nn.functional.conv2d` takes.
+    Args:
+        affine: Scale and shift, (C,) each.
+        weight: (outputs, C / groups, height, width).
+        bias: (outputs,), if any.
+        groups: Of the convolution.
     """
     outputs, columns = weight.shape[:2]  # columns: the channels that a group of outputs reads
     scale, shift = (
@@ -135,9 +99,7 @@ def conv_of_affine(
         for part in affine
     )
     moved = (weight * shift).sum((1, 2, 3))
-    if bias is not None:
-        moved = moved + bias
-    return F.conv2d(x, weight * scale, moved, stride, padding, dilation, groups)
+    return weight * scale, moved if bias is None else moved + bias
 
 
 def sign_of_affine(affine: tuple[Tensor, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,12 +111,6 @@ def sign_of_affine(affine: tuple[Tensor, Tensor], x: Tensor) -> tuple[Tensor, Te
     scale, _ = affine
     sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)
     return x * sign.to(x.dtype).view(1, -1, 1, 1), scale * sign
-
-
-def _fold_and_compile(module: fx.GraphModule, inputs: Sequence[Tensor]) -> Compiled:
-    fold(module)
-    inductor: Callable[..., Compiled] = torch._dynamo.lookup_backend("inductor")
-    return inductor(module, inputs)
 
 
 def _rewrite(graph: fx.Graph, norm: fx.Node, pool: fx.Node | None, conv: fx.Node) -> None:
@@ -169,16 +125,18 @@ def _rewrite(graph: fx.Graph, norm: fx.Node, pool: fx.Node | None, conv: fx.Node
             pair = (scale, pair[1])
             pool.update_arg(0, x)
             x = pool
+    _, weight, bias, *options = conv_arguments(conv).values()
     with graph.inserting_before(conv):
-        new = graph.call_function(conv_of_affine, (pair, x, *conv.args[1:]), conv.kwargs)
+        taken = graph.call_function(take_in_affine, (pair, weight, bias, options[-1]))
+        weight, bias = (graph.call_function(getitem, (taken, place)) for place in (0, 1))
+        new = graph.call_function(F.conv2d, (x, weight, bias, *options))
     conv.replace_all_uses_with(new)
     graph.erase_node(conv)
     graph.erase_node(norm)
 
 
 def _is_unpadded_conv(node: fx.Node) -> bool:
-    padding = node.args[4] if len(node.args) > 4 else node.kwargs.get("padding", 0)
-    return node.target is F.conv2d and padding in (0, (0, 0), "valid")
+    return node.target is F.conv2d and conv_arguments(node)["padding"] in (0, (0, 0), "valid")
 
 
 def _only_reader(node: fx.Node) -> fx.Node | None:

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from eva.augment import augment
 from eva.checkpoint import State, load_checkpoint, save_checkpoint
+from eva.compiling import compile_model
 from eva.cuda_graph import Replayed
 from eva.data import Dataset, derive_seed, epoch_order, normalise, to_float
 from eva.device import (
@@ -32,7 +33,6 @@ from eva.device import (
 )
 from eva.errors import TrainingError
 from eva.evaluation import confusion, evaluate
-from eva.folding import compile_folded
 from eva.optimization import average_weight, initialise, make_optimizer, set_lr, update_average
 from eva.recipe import Recipe
 from eva.record import DataInfo, EpochRow, Run
@@ -69,7 +69,7 @@ class Trainer:
         out: Folder for record and checkpoint; None writes nothing.
         name: Of the submission, for the record.
         bf16: Run the forward pass in bfloat16 autocast.
-        compiled: Run the model through :func:`eva.folding.compile_folded`.
+        compiled: Run the model through :func:`eva.compiling.compile_model`.
         callbacks: Called in order.
     """
 
@@ -107,7 +107,7 @@ class Trainer:
         self._loss = torch.zeros((), device=self.device)  # these three are sums over an epoch
         self._correct = torch.zeros((), device=self.device, dtype=torch.int64)
         self._finite = torch.zeros((), device=self.device, dtype=torch.int64)
-        self._forward = compile_folded(model, recipe.batch_size) if compiled else model
+        self._forward = compile_model(model, recipe.batch_size) if compiled else model
         self._kernels = small_convolutions(self.device, enabled=not compiled)
         self.run = Run(
             submission=name,

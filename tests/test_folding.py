@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from eva.compiling import compile_model
 from eva.data import load_mini
 from eva.errors import DeviceError
 from eva.experiments import exp5
 from eva.experiments.frontier import under_5000
 from eva.experiments.network import Net
-from eva.folding import compile_folded, fold
+from eva.folding import fold
 from eva.recipe import SGD, Recipe
 from eva.trainer import Trainer
 
@@ -171,7 +172,7 @@ def test_a_wrong_fold_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_compiler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(DeviceError, match=r"no no-such-compiler here[\s\S]*without --compile"):
-        compile_folded(nn.Identity(), 128)
+        compile_model(nn.Identity(), 128)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")

@@ -22,8 +22,8 @@ from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor, nn
 
+from eva.compiling import compile_model
 from eva.device import allocate_from_heap, describe_device, describe_versions
-from eva.folding import compile_folded
 from eva.record import write_atomically
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "folding.json"
@@ -54,7 +54,7 @@ WAYS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
     "compiled, pool without indices": lambda model: torch.compile(
         without_indices(model), dynamic=False
     ),
-    "folded": lambda model: compile_folded(model, BATCH),
+    "folded": lambda model: compile_model(model, BATCH),
 }
 
 

@@ -1,0 +1,199 @@
+"""Convolutions and max-pools of few channels on a CPU: each lane of a vector is an image.
+
+oneDNN fills the vectors of a processor with channels; with 9 of them, nearly half of each is empty.
+``cpu_kernels.cpp`` fills them with the images of a batch. It is compiled by the compiler that
+:func:`torch.compile` takes too, once for each kind of processor.
+
+Maps are (batch, channels, height, width), stored batch last: ``x.permute(1, 2, 3, 0)`` is
+contiguous. Those that are not are copied. All is float32, and the batch a multiple of 32.
+The operations are ``torch.ops.eva.conv`` and ``torch.ops.eva.max_pool``.
+
+References:
+    Zhang, Franchetti, Low: High Performance Zero-Memory Overhead Direct Convolutions, 2018 (sums
+    of a block of outputs stay in registers).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_suffix(".cpp")
+FLAGS = ("-std=c++17", "-O2", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+VECTORS = {"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")}  # others need no flag
+
+
+def build(folder: Path | None = None) -> Path:
+    """Compile the kernels for this processor, unless that was done before; the library's place.
+
+    Args:
+        folder: Where libraries are kept; None is this user's cache.
+
+    Raises:
+        OSError: There is no compiler, or the folder can't be written to.
+        RuntimeError: The compiler failed; says how.
+    """
+    folder = folder or platformdirs.user_cache_path("eva-course") / "kernels"
+    command = [os.environ.get("CXX", "g++"), *FLAGS]
+    command += VECTORS.get(torch.backends.cpu.get_cpu_capability(), ())
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
+    library = folder / f"{key}.so"
+    if not library.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            fresh = Path(scratch) / "kernels.so"
+            done = subprocess.run(
+                [*command, str(SOURCE), "-o", str(fresh)], capture_output=True, text=True
+            )
+            if done.returncode:
+                raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+            fresh.replace(library)  # at once: others may be building too
+    return library
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The compiled kernels.
+
+    Raises:
+        OSError: There is no compiler, the cache can't be written to, or what was compiled can't be
+            loaded.
+        RuntimeError: The compiler failed; says how.
+    """
+    return ctypes.CDLL(str(build()))
+
+
+def _call(function: str, sizes: tuple[int, ...], *tensors: Tensor) -> None:
+    """Call a function of the library; sizes are in the order of its struct."""
+    pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
+    getattr(library(), function)((ctypes.c_long * len(sizes))(*sizes), *pointers)
+
+
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    """Maps of a shape, (batch, channels, height, width), stored batch last."""
+    batch, *rest = shape
+    return like.new_empty((*rest, batch)).permute(3, 0, 1, 2)
+
+
+def _stored(x: Tensor) -> Tensor:
+    """The maps, stored batch last."""
+    return x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+
+
+def _conv_sizes(x: Tensor, weight: Tensor, padding: int, groups: int) -> tuple[int, ...]:
+    batch, _, height, width = x.shape
+    outputs, inputs, side, _ = weight.shape
+    return batch, groups, inputs, height, width, outputs // groups, side, padding
+
+
+def _conv_result(x: Tensor, weight: Tensor, padding: int, groups: int) -> Tensor:
+    less = weight.shape[-1] - 1 - 2 * padding
+    return _empty(x, len(x), len(weight), x.shape[2] - less, x.shape[3] - less)
+
+
+def _conv(x: Tensor, weight: Tensor, padding: int, groups: int) -> Tensor:
+    y = _conv_result(x, weight, padding, groups)
+    sizes = _conv_sizes(x, weight, padding, groups)
+    _call("conv", sizes, _stored(x), weight.contiguous(), y)
+    return y
+
+
+def _conv_input_gradient(
+    dy: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int
+) -> Tensor:
+    dx = _empty(x, *x.shape)
+    sizes = _conv_sizes(x, weight, padding, groups)
+    _call("conv_input_gradient", sizes, _stored(dy), weight.contiguous(), dx)
+    return dx
+
+
+def _conv_weight_gradient(
+    dy: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int
+) -> Tensor:
+    dw = weight.new_empty(weight.shape)
+    sizes = _conv_sizes(x, weight, padding, groups)
+    _call("conv_weight_gradient", sizes, _stored(x), _stored(dy), dw)
+    return dw
+
+
+def _pool_sizes(x: Tensor, y: Tensor, side: int, stride: int) -> tuple[int, ...]:
+    return (*x.shape, side, stride, *y.shape[2:])
+
+
+def _pool_result(x: Tensor, side: int, stride: int) -> Tensor:
+    rows, columns = ((length - side) // stride + 1 for length in x.shape[2:])
+    return _empty(x, *x.shape[:2], rows, columns)
+
+
+def _pool(x: Tensor, side: int, stride: int) -> Tensor:
+    y = _pool_result(x, side, stride)
+    _call("max_pool", _pool_sizes(x, y, side, stride), _stored(x), y)
+    return y
+
+
+def _pool_gradient(dy: Tensor, x: Tensor, y: Tensor, side: int, stride: int) -> Tensor:
+    dx = _empty(x, *x.shape)
+    sizes = _pool_sizes(x, y, side, stride)
+    _call("max_pool_gradient", sizes, _stored(dy), _stored(x), _stored(y), dx)
+    return dx
+
+
+def _conv_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, *ctx.options = inputs
+    ctx.save_for_backward(x, weight)
+
+
+def _conv_backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    ops, wanted = torch.ops.eva, ctx.needs_input_grad
+    arguments = (dy, *ctx.saved_tensors, *ctx.options)
+    dx = ops.conv_input_gradient(*arguments) if wanted[0] else None
+    return dx, ops.conv_weight_gradient(*arguments) if wanted[1] else None, None, None
+
+
+def _pool_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, *ctx.options = inputs
+    ctx.save_for_backward(x, output)
+
+
+def _pool_backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    return torch.ops.eva.max_pool_gradient(dy, *ctx.saved_tensors, *ctx.options), None, None
+
+
+_OPERATIONS: Any = torch.library.Library("eva", "DEF")  # type: ignore[no-untyped-call]
+_CONV = "Tensor x, Tensor weight, int padding, int groups"
+_POOL = "int side, int stride"
+for _signature, _run, _result in (
+    (f"conv({_CONV})", _conv, _conv_result),
+    (
+        f"conv_input_gradient(Tensor dy, {_CONV})",
+        _conv_input_gradient,
+        lambda dy, x, *_: _empty(x, *x.shape),
+    ),
+    (
+        f"conv_weight_gradient(Tensor dy, {_CONV})",
+        _conv_weight_gradient,
+        lambda dy, x, weight, *_: weight.new_empty(weight.shape),
+    ),
+    (f"max_pool(Tensor x, {_POOL})", _pool, _pool_result),
+    (
+        f"max_pool_gradient(Tensor dy, Tensor x, Tensor y, {_POOL})",
+        _pool_gradient,
+        lambda dy, x, *_: _empty(x, *x.shape),
+    ),
+):
+    _OPERATIONS.define(f"{_signature} -> Tensor")
+    _name = _signature.partition("(")[0]
+    _OPERATIONS.impl(_name, _run, "CPU")
+    torch.library.register_fake(f"eva::{_name}", _result)
+torch.library.register_autograd("eva::conv", _conv_backward, setup_context=_conv_context)
+torch.library.register_autograd("eva::max_pool", _pool_backward, setup_context=_pool_context)
