@@ -1,4 +1,4 @@
-"""A step of experiment 5's network: plain, compiled, with BatchNorms folded, without pool indices.
+"""A step of experiment 5's network: plain, compiled, and with what eva changes in it, one by one.
 
     python tests/benchmarks/bench_folding.py [--rounds 15]
 
@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,16 @@ from typing import Any
 import torch
 from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from eva.compiling import compile_model
 from eva.device import allocate_from_heap, describe_device, describe_versions
+from eva.folding import fold
 from eva.record import write_atomically
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "folding.json"
 STEPS = 20
+OURS = "folded, our convolutions"
 
 
 class PoolWithoutIndices(nn.Module):
@@ -48,13 +50,20 @@ def without_indices(model: nn.Module) -> nn.Module:
     return model
 
 
+def fold_alone(module: fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+    """Compile with BatchNorms folded, and PyTorch's convolutions."""
+    fold(module)
+    return torch._dynamo.lookup_backend("inductor")(module, inputs)
+
+
 WAYS: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
     "eager": lambda model: model,
     "compiled": lambda model: torch.compile(model, dynamic=False),
     "compiled, pool without indices": lambda model: torch.compile(
         without_indices(model), dynamic=False
     ),
-    "folded": lambda model: compile_model(model, BATCH),
+    "folded": lambda model: torch.compile(model, dynamic=False, backend=fold_alone),
+    OURS: lambda model: compile_model(model, BATCH),
 }
 
 
@@ -67,8 +76,9 @@ def prepare(way: str, bf16: bool) -> Callable[[], None]:
 
 def measure(rounds: int, bf16: bool) -> dict[str, Any]:
     """Seconds of a step each way, and each against plain compiling, round by round."""
-    steps = {way: prepare(way, bf16) for way in WAYS}
-    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    ways = [way for way in WAYS if not (bf16 and way == OURS)]  # which are float32's alone
+    steps = {way: prepare(way, bf16) for way in ways}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, step in steps.items():
             seconds[way].append(seconds_of_a_step(step, STEPS))

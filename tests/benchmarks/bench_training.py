@@ -31,6 +31,7 @@ from contestants import (
     Skipped,
     choose,
     conditions,
+    lowest,
     run,
     say,
     unpack,
@@ -67,7 +68,7 @@ def floor(chosen: argparse.Namespace, data: Path) -> dict[str, float]:
     """Seconds of a step with no data work, in each of the ways to run it."""
     steps, _ = run(FLOOR, chosen.peers_python, data, "--threads", str(chosen.threads))
     found = {line["variant"]: line["seconds"] for line in steps}
-    say(f"  floor: {1000 * min(found.values()):.2f} ms a step")
+    say(f"  floor: {1000 * lowest(found):.2f} ms a step")
     return found
 
 
@@ -115,7 +116,7 @@ def summary(
 ) -> dict[str, Any]:
     """Medians; ratios of what ran in the same round, to the best peer of no coarser precision."""
     steps = -(-chosen.images // BATCH)
-    by_round = [steps * min(floor.values()) for floor in floors]
+    by_round = [steps * lowest(floor) for floor in floors]
     peers = [name for name in results if name in PEERS and len(results[name]) == chosen.rounds]
     times = {name: [steady(result) for result in rounds] for name, rounds in results.items()}
     ratios: dict[str, dict[str, Any]] = {}
@@ -128,6 +129,11 @@ def summary(
             pairs = list(zip(times[best], times[name], strict=True))
             ratios[name]["best_peer"] = best
             ratios[name]["best_peer_to_it"] = spread([theirs / ours for theirs, ours in pairs])
+        if name in floors[0]:
+            pairs = [
+                (ours, steps * floor[name]) for ours, floor in zip(times[name], floors, strict=True)
+            ]
+            ratios[name]["to_own_step"] = spread([ours / step for ours, step in pairs])
     return {
         "contestants": {
             name: {
@@ -203,6 +209,8 @@ def table(record: dict[str, Any]) -> str:
     lines.append(f"{'floor':20} {record['floor']['epoch_seconds']:7.2f}")
     for name, ratios in record["ratios"].items():
         rows = {"times the floor": "to_floor"}
+        if "to_own_step" in ratios:
+            rows["times its step alone"] = "to_own_step"
         if "best_peer" in ratios:
             rows[f"{ratios['best_peer']} takes, times"] = "best_peer_to_it"
         for what, key in rows.items():

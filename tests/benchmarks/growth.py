@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from contestants import FLOOR, OURS, run, say
+from contestants import FLOOR, OURS, lowest, run, say
 from peers.common import BATCH
 
-GROWING = ("eva", "eva bf16 compiled")
+GROWING = ("eva", "eva compiled")
 
 
 def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, float]]]:
@@ -33,7 +33,7 @@ def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, f
             options += ["--width", str(width)]
             if (batch, width) not in known:
                 lines, _ = run(FLOOR, chosen.peers_python, data, *options, "--steps", "12")
-                known[batch, width] = min(line["seconds"] for line in lines)
+                known[batch, width] = lowest({line["variant"]: line["seconds"] for line in lines})
             row = {"images": n, "batch": batch, "width": width}
             row["floor_seconds"] = -(-n // batch) * known[batch, width]
             for name in GROWING:
