@@ -13,6 +13,7 @@ from eva import cli_grading, cli_models, cli_study
 from eva.cli_cohort import export_app
 from eva.cli_common import (
     INTERRUPTED,
+    CompileOption,
     DataDirOption,
     DataOption,
     DeviceOption,
@@ -64,10 +65,7 @@ def train(
         typer.Option(min=1, help="Test on N training images set aside: for tuning a recipe."),
     ] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 autocast.")] = False,
-    compiled: Annotated[
-        bool,
-        typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler."),
-    ] = False,
+    compiled: CompileOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a submission; write its record, curves, confusion matrix and mistakes."""

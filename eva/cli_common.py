@@ -29,6 +29,9 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA).")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+CompileOption = Annotated[
+    bool, typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from eva.cli_common import (
     INTERRUPTED,
+    CompileOption,
     DataDirOption,
     DataOption,
     DeviceOption,
@@ -52,6 +53,7 @@ def study_command(
         int | None,
         typer.Option(min=1, help="Test on N training images set aside: for tuning a recipe."),
     ] = None,
+    compiled: CompileOption = False,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Default: runs/NAME-study.", show_default=False)
     ] = None,
@@ -90,6 +92,7 @@ def study_command(
                 holdout=holdout,
                 epochs=epochs,
                 device=device,
+                compiled=compiled,
                 engine=engine,
                 address=address,
                 gpus=gpus,

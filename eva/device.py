@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ from eva.record import DeviceInfo
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as in malloc.h
 HEAP_BLOCK = 2**30  # bytes; larger blocks are mapped all the same
+MEMORY = 1.5e9  # bytes that a process training at batch size 128 is given: twice what it takes
 
 
 def select_device(name: str = "auto") -> torch.device:
     """Pick CUDA, then MPS, then the CPU for "auto"; else the device of that name.
 
     Raises:
-        DeviceError: PyTorch knows no such device, or this machine has none.
+        DeviceError: PyTorch knows no such device, or this machine has none, or it isn't the first.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -43,7 +45,23 @@ def select_device(name: str = "auto") -> torch.device:
             f"device {name!r} was asked for, but PyTorch {torch.__version__} finds none here.",
             "Use --device auto or cpu.",
         )
+    if device.index:  # graphs and kernels are made on the current device, which is the first
+        raise DeviceError(
+            f"eva runs on the first GPU that it sees, and {name!r} is another.",
+            f"Set CUDA_VISIBLE_DEVICES={device.index} and use --device {device.type}.",
+        )
     return device
+
+
+def default_jobs() -> int:
+    """Cores that this process may use, or fewer where memory is short."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration, ValueError):  # not Linux: nothing is known
+        return cores or 1
+    return max(1, min(cores or 1, int(free / MEMORY)))
 
 
 def describe_device(device: torch.device, *, bf16: bool, compiled: bool) -> DeviceInfo:

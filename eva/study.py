@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from eva.data import Dataset, load_data
-from eva.device import select_device
+from eva.device import default_jobs, select_device
 from eva.errors import EvaError, RecordError, TrainingError
 from eva.grading.engines import Answer, Engine, LocalEngine
 from eva.grading.tasks import Plan, Result, Work
@@ -31,7 +30,6 @@ from eva.study_summary import Study, summarise
 from eva.submission import load_submission
 from eva.trainer import Trainer
 
-MEMORY = 1.5e9  # bytes that a process training at batch size 128 is given: twice what it takes
 UNFINISHED = "unfinished"
 _POLL = 5.0  # seconds
 
@@ -60,6 +58,7 @@ class _Terms:
     data_dir: str | None
     holdout: int | None
     device: str
+    compiled: bool
     unfinished: str | None
 
 
@@ -74,6 +73,7 @@ def run_study(
     holdout: int | None = None,
     epochs: int | None = None,
     device: str = "auto",
+    compiled: bool = False,
     engine: EngineName | str = EngineName.LOCAL,
     address: str | None = None,
     gpus: float = 0.0,
@@ -91,6 +91,7 @@ def run_study(
         holdout: Test on so many training images set aside: for tuning, never the test set.
         epochs: In place of the recipe's own number.
         device: That trains.
+        compiled: As of :class:`eva.Trainer`.
         engine: "local" or "ray". Nodes of a Ray cluster need the submission and the data at the
             same paths; a seed that is interrupted there starts anew.
         address: Of the Ray cluster; None starts one on this machine.
@@ -115,6 +116,7 @@ def run_study(
         data_dir=None if (folder := find(data_dir)) is None else str(folder.resolve()),
         holdout=holdout,
         device=_device(device, engine, gpus),
+        compiled=compiled,
         unfinished=None,
     )
     dataset = _load(terms)
@@ -129,6 +131,7 @@ def run_study(
         "recipe": recipe,
         "parameters": sum(p.numel() for p in loaded.build().parameters()),
         "data": _info(dataset),
+        "compiled": compiled,
     }
     with _locked(out):
         runs = _finished(out, seeds, expected)
@@ -157,17 +160,6 @@ def run_study(
         return _summarise(out, runs)
 
 
-def default_jobs() -> int:
-    """Cores that this process may use, or fewer where memory is short."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration, ValueError):  # not Linux: nothing is known
-        return cores or 1
-    return max(1, min(cores or 1, int(free / MEMORY)))
-
-
 def make_work(config: dict[str, Any]) -> Work:
     """What a worker does: load the data once, then train one seed a task."""
     terms = _Terms(**config)
@@ -194,6 +186,7 @@ def train_seed(terms: _Terms, data: Dataset, seed: int) -> Run:
         recipe,
         data,
         device=terms.device,
+        compiled=terms.compiled,
         seed=seed,
         out=None if terms.unfinished is None else Path(terms.unfinished) / f"seed{seed}",
         name=terms.submission,
@@ -268,7 +261,7 @@ def _finished(out: Path, seeds: int, expected: dict[str, Any]) -> dict[int, Run]
             continue
         run = Run.load(path)
         for key, ours in (expected | {"seed": seed}).items():
-            theirs = getattr(run, key)
+            theirs = run.device.compiled if key == "compiled" else getattr(run, key)
             if theirs != ours:
                 raise RecordError(
                     f"{path} belongs to another study: its {key} is {theirs}, not {ours}.",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from typer.testing import CliRunner
 
 from eva.cli import app
 from eva.data import Dataset
+from eva.device import default_jobs
 from eva.errors import EvaError, RecordError, TrainingError
 from eva.grading.engines import Answer
 from eva.grading.tasks import Plan, perform
 from eva.record import Run
-from eva.study import default_jobs, run_study
+from eva.study import run_study
 from eva.study_summary import Z, summarise, wilson
 from eva.submission import load_submission
 from eva.trainer import Trainer
@@ -157,6 +159,16 @@ def test_another_recipe_is_refused_in_the_same_folder(
     for more in ({"epochs": 3}, {"holdout": 500}):
         with pytest.raises(RecordError, match=r"seed0.json belongs to another study: its"):
             study_of(submission, tmp_path / "out", seeds=2, **more)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+def test_compiled_and_plain_seeds_are_not_mixed(
+    submission: Path, tmp_path: Path, engines: list[InlineEngine]
+) -> None:
+    study_of(submission, tmp_path / "out", seeds=1, compiled=True)
+    assert Run.load(tmp_path / "out" / "seed0.json").device.compiled
+    with pytest.raises(RecordError, match="its compiled is True, not False"):
+        study_of(submission, tmp_path / "out", seeds=2)
 
 
 def test_two_processes_never_work_in_one_folder(

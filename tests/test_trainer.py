@@ -13,6 +13,7 @@ from torch import nn
 
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset, load_mini
+from eva.device import select_device
 from eva.errors import DeviceError, RecordError, TrainingError
 from eva.evaluation import evaluate
 from eva.lr_finder import lr_find
@@ -287,6 +288,15 @@ def test_devices_that_are_not_there_are_clear_errors(tiny: Dataset) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match=r"'cuda'[\s\S]*--device auto or cpu"):
             Trainer(make_model(), RECIPE, tiny, device="cuda")
+
+
+def test_another_gpu_than_the_first_is_asked_for_by_what_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert select_device("cuda:0").index == 0
+    with pytest.raises(DeviceError, match=r"'cuda:1'[\s\S]*CUDA_VISIBLE_DEVICES=1"):
+        select_device("cuda:1")
 
 
 def test_callbacks_are_called_in_order(tiny: Dataset) -> None:

@@ -16,7 +16,7 @@ FOLDING = RECORDS / "benchmarks" / "folding.json"
 PANEL, GAP = 150, 84  # heights of a panel and of what stands below it
 AXES = {"images": "training images", "batch": "images a batch", "width": "times the channels"}
 LINES = {"floor_seconds": ("published", "floor"), "eva": ("exp2", "eva")}
-LINES |= {"eva bf16 compiled": ("exp5", "eva, bf16 and compiled")}
+LINES |= {"eva compiled": ("exp5", "eva, compiled")}
 
 
 def table(record: dict[str, Any]) -> str:
@@ -57,6 +57,10 @@ def ratios(record: dict[str, Any]) -> str:
         lines.append(f"| {name} | {cells[0]} | {row.get('best_peer', '')} | {cells[1]} |")
     if record["rounds"] > 1:
         lines += ["", "Medians of the ratios within a round, with the lowest and the highest."]
+    for name, row in record["ratios"].items():
+        if "to_own_step" in row:
+            times = _range(row["to_own_step"])
+            lines += ["", f"*{name}*, data and evaluation too, takes {times} times its own step."]
     return "\n".join(lines)
 
 
