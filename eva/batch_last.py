@@ -27,13 +27,16 @@ def fits(module: fx.GraphModule) -> bool:
     """Whether the kernels can do all convolutions of a network, and compile here.
 
     If one does not fit, PyTorch does them all: to change the order of maps back and forth costs
-    more than the others gain.
+    more than the others gain. So it is where maps are viewed as if they were in the usual order.
 
     Args:
         module: As :func:`torch.compile` hands it to a backend.
     """
-    convolutions = [node for node in module.graph.nodes if node.target is F.conv2d]
-    return bool(convolutions) and all(map(_convolution_fits, convolutions)) and _usable()
+    nodes = module.graph.nodes
+    convolutions = [node for node in nodes if node.target is F.conv2d]
+    if not convolutions or not all(map(_convolution_fits, convolutions)):
+        return False
+    return not any(map(_needs_the_usual_order, nodes)) and _usable()
 
 
 def use_batch_last(module: fx.GraphModule) -> None:
@@ -59,7 +62,7 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """:func:`torch.nn.functional.conv2d` by our kernel; stride and dilation must be 1."""
-    scores: Tensor = torch.ops.eva.conv(input, weight, _pair(padding)[0], groups)
+    scores: Tensor = torch.ops.eva.conv(input, weight, pair(padding)[0], groups)
     return scores if bias is None else scores + bias.view(1, -1, 1, 1)
 
 
@@ -73,9 +76,9 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Any:
     """:func:`torch.nn.functional.max_pool2d`: square and unpadded by our kernel, or as it is."""
-    side, step = _pair(kernel_size), _pair(kernel_size if stride is None else stride)
+    side, step = pair(kernel_size), pair(kernel_size if stride is None else stride)
     square = side[0] == side[1] and step[0] == step[1] and input.ndim == 4
-    plain = _pair(padding) == (0, 0) and _pair(dilation) == (1, 1)
+    plain = pair(padding) == (0, 0) and pair(dilation) == (1, 1)
     if square and plain and not ceil_mode and not return_indices:
         return torch.ops.eva.max_pool(input, side[0], step[0])
     return F.max_pool2d(  # type: ignore[call-overload]
@@ -97,7 +100,7 @@ def _convolution_fits(node: fx.Node) -> bool:
     if not all(value.is_cpu and value.dtype is torch.float32 for value in values):
         return False
     outputs, inputs, side, other_side = weight.shape
-    padding, other_padding = _pair(given["padding"])
+    padding, other_padding = pair(given["padding"])
     return (
         x.ndim == 4
         and len(x) > 0
@@ -105,14 +108,22 @@ def _convolution_fits(node: fx.Node) -> bool:
         and side == other_side
         and side in SIDES
         and max(inputs, outputs // given["groups"]) <= CHANNELS
-        and _pair(given["stride"]) == _pair(given["dilation"]) == (1, 1)
+        and pair(given["stride"]) == pair(given["dilation"]) == (1, 1)
         and padding == other_padding
         and isinstance(padding, int)
         and 0 <= padding < side
     )
 
 
-def _pair(value: Any) -> tuple[Any, Any]:
+def _needs_the_usual_order(node: fx.Node) -> bool:
+    """Whether an operation reads maps of several pixels as if their order were PyTorch's usual."""
+    if node.op != "call_method" or node.target not in ("view", "view_as"):
+        return False
+    shape = node.args[0].meta["example_value"].shape  # type: ignore[union-attr]
+    return len(shape) == 4 and shape[2] * shape[3] > 1
+
+
+def pair(value: Any) -> tuple[Any, Any]:
     """Both axes' value; PyTorch takes one for both, too."""
     if isinstance(value, (tuple, list)):
         return (value[0], value[-1])

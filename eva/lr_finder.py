@@ -7,7 +7,6 @@ import itertools
 import math
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Generator, nn
 
@@ -15,6 +14,7 @@ from eva.augment import augment
 from eva.data import Dataset, batches, derive_seed, epoch_order, normalise, to_float
 from eva.device import seeded, select_device
 from eva.errors import TrainingError
+from eva.layout import fastest_layout
 from eva.optimization import initialise, make_optimizer, set_lr
 from eva.recipe import Recipe
 
@@ -59,12 +59,13 @@ def lr_find(
             f"and {steps}."
         )
     where = select_device(device)
+    layout = fastest_layout(model, data)
     data = data.to(where)
     lrs: list[float] = []
     losses: list[float] = []
     running = 0.0
     with seeded(where, derive_seed("lr_find", seed)):
-        copied = copy.deepcopy(model).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        copied = copy.deepcopy(model).to(where, memory_format=layout)  # type: ignore[call-overload]
         initialise(copied, recipe.init)
         copied.train()
         optimizer = make_optimizer(copied, recipe)

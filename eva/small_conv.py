@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from eva.batch_last import pair
+
 CHANNELS = 32  # at most, of inputs and of outputs; wider ones are cuDNN's
 SIDE = 5  # at most
 DTYPES = {torch.float32, torch.bfloat16, torch.float16}
@@ -65,7 +67,7 @@ class SmallConvolutions(TorchFunctionMode):
         """A convolution; names and defaults are PyTorch's."""
         kind = self._device.type
         cast = torch.is_autocast_enabled(kind)
-        plain = groups == 1 and _pair(stride) == _pair(dilation) == (1, 1)
+        plain = groups == 1 and pair(stride) == pair(dilation) == (1, 1)
         if not (plain and input.device.type == kind and fits(input, weight, padding, cast=cast)):
             return function(input, weight, bias, stride, padding, dilation, groups)
         from eva.conv_kernels import Convolution
@@ -73,7 +75,7 @@ class SmallConvolutions(TorchFunctionMode):
         if cast:
             dtype = torch.get_autocast_dtype(kind)
             input, weight = input.to(dtype), weight.to(dtype)
-        scores = Convolution.apply(input, weight, _pair(padding)[0])
+        scores = Convolution.apply(input, weight, pair(padding)[0])
         return scores if bias is None else scores + bias.to(scores.dtype).view(1, -1, 1, 1)
 
 
@@ -90,7 +92,7 @@ def fits(x: Tensor, weight: Tensor, padding: Any, *, cast: bool = False) -> bool
         return False
     batch, _, height, width = x.shape
     outputs, inputs, side, other_side = weight.shape
-    rows, columns = _pair(padding)
+    rows, columns = pair(padding)
     return (
         max(inputs, outputs) <= CHANNELS
         and side == other_side <= min(SIDE, height, width)
@@ -103,13 +105,6 @@ def fits(x: Tensor, weight: Tensor, padding: Any, *, cast: bool = False) -> bool
         and (cast or x.dtype == weight.dtype)
         and torch.backends.cudnn.allow_tf32  # whoever turns TF32 off gets full float32
     )
-
-
-def _pair(value: Any) -> tuple[Any, Any]:
-    """Both axes' value; PyTorch takes one for both, too."""
-    if isinstance(value, (tuple, list)):
-        return (value[0], value[-1])
-    return (value, value)
 
 
 @cache

@@ -169,6 +169,20 @@ class Named(nn.Module):
         return F.conv2d(weight=self.weight, input=x, **self.options)
 
 
+class Viewed(nn.Module):
+    """Its maps are viewed as rows, after a pool to so many pixels a side."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 10, 3)
+        self.pool = nn.AdaptiveAvgPool2d(side)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, 3, height, width) to (batch, features)."""
+        maps = self.pool(self.conv(x))
+        return maps.view(-1, maps[0].numel())
+
+
 SMALL = (32, 3, 10, 10)
 
 
@@ -180,6 +194,7 @@ SMALL = (32, 3, 10, 10)
         (nn.Conv2d(3, 9, 3, groups=3), SMALL),
         (nn.Sequential(nn.Conv2d(3, 48, 1), nn.Conv2d(48, 48, 3, groups=48)), SMALL),
         (Named(padding=1), SMALL),
+        (Viewed(1), SMALL),
     ],
 )
 def test_these_networks_get_our_kernels(model: nn.Module, shape: tuple[int, ...]) -> None:
@@ -206,6 +221,7 @@ def test_these_networks_get_our_kernels(model: nn.Module, shape: tuple[int, ...]
         (nn.Sequential(nn.Conv2d(3, 9, 3), nn.Conv2d(9, 9, 3, stride=2)), SMALL, torch.float32),
         (nn.Linear(10, 3), SMALL, torch.float32),
         (Named(stride=2), SMALL, torch.float32),
+        (Viewed(2), SMALL, torch.float32),
     ],
 )
 def test_these_networks_are_left_to_pytorch(
