@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from eva.batch_last import fits, use_batch_last
+from eva.cpu_kernels import compiler
 from eva.errors import DeviceError
 from eva.folding import fold
 
@@ -29,10 +29,9 @@ def compile_model(model: nn.Module, batch_size: int) -> Callable[[Tensor], Tenso
     Raises:
         DeviceError: There is no C++ compiler.
     """
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if sys.platform != "win32" and shutil.which(compiler) is None:
+    if sys.platform != "win32" and shutil.which(compiler()) is None:
         raise DeviceError(
-            f"compiling a model takes a C++ compiler, and there is no {compiler} here.",
+            f"compiling a model takes a C++ compiler, and there is no {compiler()} here.",
             "Install one, name another with CXX, or train without --compile.",
         )
     compiled = torch.compile(model, backend=_backend, dynamic=False)

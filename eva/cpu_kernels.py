@@ -19,6 +19,7 @@ import ctypes
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,11 @@ FLAGS = ("-std=c++17", "-O2", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPI
 VECTORS = {"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")}  # others need no flag
 
 
+def compiler() -> str:
+    """The C++ compiler that is used here, by :func:`torch.compile` too."""
+    return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+
+
 def build(folder: Path | None = None) -> Path:
     """Compile the kernels for this processor, unless that was done before; the library's place.
 
@@ -44,7 +50,7 @@ def build(folder: Path | None = None) -> Path:
         RuntimeError: The compiler failed; says how.
     """
     folder = folder or platformdirs.user_cache_path("eva-course") / "kernels"
-    command = [os.environ.get("CXX", "g++"), *FLAGS]
+    command = [compiler(), *FLAGS]
     command += VECTORS.get(torch.backends.cpu.get_cpu_capability(), ())
     key = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
     library = folder / f"{key}.so"
