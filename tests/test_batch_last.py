@@ -51,8 +51,11 @@ def kernels(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """Where the library is that is used: one for each width of vectors that this processor has."""
+) -> Iterator[Path]:
+    """Where the library is that is used: one for each width of vectors that this processor has.
+
+    Three threads share the work, which no number of rows or images of a block is sure to fit.
+    """
     here = torch.backends.cpu.get_cpu_capability()
     order = ["DEFAULT", "AVX2", "AVX512"]
     if here not in order or order.index(request.param) > order.index(here):
@@ -61,7 +64,10 @@ def kernels(
     path = cpu_kernels.build(tmp_path_factory.getbasetemp().parent / "kernels")
     library = ctypes.CDLL(str(path))
     monkeypatch.setattr(cpu_kernels, "library", lambda: library)
-    return path
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield path
+    torch.set_num_threads(threads)
 
 
 def leaf(*shape: int) -> Tensor:
