@@ -140,7 +140,7 @@ def _usable() -> bool:
     except Exception as error:  # whatever it was, PyTorch does the same work
         warnings.warn(
             "eva's kernels for small convolutions can't be compiled here, so PyTorch's are used, "
-            f"which take up to twice as long: {error} Install g++, or go on without.",
+            f"which are slower with few channels: {error} Install g++, or go on without.",
             RuntimeWarning,
             stacklevel=4,
         )
