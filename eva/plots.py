@@ -119,17 +119,21 @@ def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
     wrong = (result.predicted != labels).nonzero().flatten()
     wrong = wrong[result.confidence[wrong].argsort(descending=True)]
     shown = wrong[:limit].tolist()
-    columns = 6
+    columns, pitch = 6, 1.35  # an image is 1 wide and high; its words take the rest of a row
     rows = max(1, -(-len(shown) // columns))
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(1.5 * columns, 1.75 * rows + 0.4), layout="constrained"
+    # One pair of axes for all: a pair for each image takes five times as long to lay out.
+    figure, axes = plt.subplots(
+        figsize=(1.5 * columns, 1.5 * pitch * rows + 0.4), layout="constrained"
     )
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, index in zip(grid.flat, shown, strict=False):
-        axes.imshow(data.test_images[index, 0].cpu().numpy(), cmap="gray_r")
+    for place, index in enumerate(shown):
+        left, top = 1.1 * (place % columns), pitch * (place // columns)
+        pixels = data.test_images[index, 0].cpu().numpy()
+        axes.imshow(pixels, cmap="gray_r", extent=(left, left + 1, top + 1, top))
         taken, sure = result.predicted[index], result.confidence[index]
-        axes.set_title(f"{labels[index]} taken for {taken}\n{sure:.0%} sure", fontsize="small")
+        words = f"{labels[index]} taken for {taken}\n{sure:.0%} sure"
+        axes.text(left + 0.5, top - 0.03, words, ha="center", va="bottom", fontsize="small")
+    axes.set(xlim=(0, 1.1 * columns - 0.1), ylim=(pitch * rows - pitch + 1, 1 - pitch))
+    axes.axis("off")
     figure.suptitle(f"{len(shown)} of {len(wrong)} mistakes")
     return figure
 

@@ -60,7 +60,9 @@ def test_misclassified_shows_mistakes_the_most_confident_first(
     wrong = result.predicted != tiny.test_labels
     surest = (result.confidence * wrong).argmax()
     label, predicted = tiny.test_labels[surest], result.predicted[surest]
-    assert figure.axes[0].get_title().startswith(f"{label} taken for {predicted}\n")
+    (axes,) = figure.axes
+    assert axes.texts[0].get_text().startswith(f"{label} taken for {predicted}\n")
+    assert len(axes.texts) == len(axes.images) == 6
     assert f"6 of {wrong.sum()} mistakes" in figure.get_suptitle()
 
 

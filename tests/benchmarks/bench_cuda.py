@@ -3,10 +3,11 @@
     python tests/benchmarks/bench_cuda.py [--seeds 10] [--peers pytorch,keras]
 
 Experiment 5 on full MNIST. Cold is a process of its own, from its start to its end, that has to
-compile its kernels; a restart finds them compiled; warm is a training after another one in the
-same process, from the making of the trainer to the last evaluation. Peers run two epochs, of which
-the second is quoted. The record, docs/records/benchmarks/cuda.json, is written after every part, so
-that an end before time loses little.
+compile its kernels; the first also lacks Python's byte code, which pip makes as it installs; a
+restart finds the kernels compiled. Warm is a training after another one in the same process, from
+the making of the trainer to the last evaluation. Peers run two epochs, of which the second is
+quoted. The record, docs/records/benchmarks/cuda.json, is written after every part, so that an end
+before time loses little.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ import sys
 import tempfile
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from contestants import PEERS, ROOT, Contestant, Skipped, choose, conditions, run, say, unpack
+from growth import axes
 from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor
 
-from eva.data import load_data
+from eva.data import Dataset, load_data
 from eva.experiments.exp5 import RECIPE, build_model
 from eva.mnist_files import fetch, find
 from eva.record import write_atomically
@@ -45,24 +48,25 @@ STEPS = 300
 
 
 def cold(folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of `eva train`, with an empty cache of compiled kernels and once more with a full."""
+    """Seconds of `eva train`: first, with neither byte code nor kernels; then without kernels."""
     command = [sys.executable, "-m", "eva", "train", "eva.experiments.exp5", "--data", "mnist"]
-    seconds: dict[str, list[float]] = {"cold": [], "restart": []}
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as scratch:
-            environment = os.environ | {"TRITON_CACHE_DIR": scratch, "PYTHONPATH": str(ROOT)}
-            for name, times in seconds.items():
-                more = ["--data-dir", str(folder), "--out", f"{scratch}/{name}"]
-                started = time.perf_counter()
-                subprocess.run([*command, *more], env=environment, check=True, capture_output=True)
-                times.append(time.perf_counter() - started)
-                say(f"{name}: {times[-1]:.2f} s")
+    seconds: dict[str, list[float]] = {"first": [], "cold": [], "restart": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": scratch}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for number, name in enumerate(["first", *["cold", "restart"] * rounds]):
+            if name != "restart":
+                environment["TRITON_CACHE_DIR"] = f"{scratch}/kernels {number}"
+            more = ["--data-dir", str(folder), "--out", f"{scratch}/run {number}"]
+            started = time.perf_counter()
+            subprocess.run([*command, *more], env=environment, check=True, capture_output=True)
+            seconds[name].append(time.perf_counter() - started)
+            say(f"{name}: {seconds[name][-1]:.2f} s")
     return seconds
 
 
-def warm(folder: Path, seeds: int, *, bf16: bool) -> list[dict[str, Any]]:
+def warm(data: Dataset, seeds: int, *, bf16: bool) -> list[dict[str, Any]]:
     """Trainings one after the other; the first, which warms up, is left out."""
-    data = load_data("mnist", folder)
     rows = []
     for seed in (0, *range(seeds)):
         started = time.perf_counter()
@@ -79,21 +83,49 @@ def warm(folder: Path, seeds: int, *, bf16: bool) -> list[dict[str, Any]]:
     return rows[1:]
 
 
-def step_seconds() -> dict[str, float]:
+def step_seconds(
+    batch: int = BATCH, width: int = 1, *, precisions: tuple[bool, ...] = (False, True)
+) -> dict[str, float]:
     """Of a captured step on one fixed batch, by what computes it."""
     found = {}
-    for bf16 in (False, True):
+    for bf16 in precisions:
         for name, ours in (("cuDNN", False), ("our kernels", True)):
-            model = network().to(CUDA, memory_format=torch.channels_last)
+            model = network(width).to(CUDA, memory_format=torch.channels_last)
             context = small_convolutions(CUDA) if ours else nullcontext()
 
             def forward(images: Tensor, model: Any = model, context: Any = context) -> Tensor:
                 with context:
                     return model(images)
 
-            step = make_step(model, forward, torch.randn(BATCH, 1, 28, 28, device=CUDA), bf16)
+            step = make_step(model, forward, torch.randn(batch, 1, 28, 28, device=CUDA), bf16)
             found[name + ", bf16" * bf16] = seconds_of_a_step(step, STEPS)
     return found
+
+
+def growth(data: Dataset) -> dict[str, list[dict[str, float]]]:
+    """Seconds of an epoch against images, batch size and width, beside the floor's."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for axis, points in axes(len(data.train_labels)).items():
+        rows[axis] = []
+        for images, batch, width in points:
+            few = replace(
+                data,
+                train_images=data.train_images[:images],
+                train_labels=data.train_labels[:images],
+            )
+            recipe = RECIPE.model_copy(update={"batch_size": batch, "epochs": 3})
+            epochs = Trainer(network(width), recipe, few, device="cuda").fit().rows
+            floor = min(step_seconds(batch, width, precisions=(False,)).values())
+            row = {
+                "images": images,
+                "batch": batch,
+                "width": width,
+                "floor_seconds": -(-images // batch) * floor,
+                "eva": min(epoch.seconds_train + epoch.seconds_test for epoch in epochs[1:]),
+            }
+            say("growth: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+            rows[axis].append(row)
+    return rows
 
 
 def convolution_seconds() -> list[dict[str, float]]:
@@ -137,7 +169,7 @@ def main() -> None:
     """Run all parts, and write the record after each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3, help="Of a cold start and a restart.")
+    parser.add_argument("--rounds", type=int, default=3, help="Of cold start and restart.")
     parser.add_argument("--peers", help=f"Default: {', '.join(PEERS)}.")
     parser.add_argument("--data-dir")
     parser.add_argument("--peers-python", type=Path, default=ROOT / ".venv-bench/bin/python")
@@ -158,10 +190,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = unpack(folder, Path(scratch))
         keep(**cold(folder, chosen.rounds))
-        keep(warm=warm(folder, chosen.seeds, bf16=False))
+        mnist = load_data("mnist", folder)
+        keep(warm=warm(mnist, chosen.seeds, bf16=False))
         keep(step=step_seconds())
-        keep(warm_bf16=warm(folder, 1, bf16=True))
+        keep(warm_bf16=warm(mnist, 2, bf16=True))
         keep(convolutions=convolution_seconds())
+        keep(growth=growth(mnist))
         for name, one in peers.items():
             try:
                 label = name.replace("2 workers", f"{WORKERS} workers")

@@ -15,18 +15,22 @@ from peers.common import BATCH
 GROWING = ("eva", "eva compiled")
 
 
-def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, float]]]:
-    """Seconds of an epoch against images, batch size and width, beside the floor's."""
-    images = [chosen.images * times // 16 for times in (1, 2, 4, 8, 16)]
-    middle = images[2]
-    axes = {
-        "images": [(n, BATCH, 1) for n in images],
+def axes(images: int) -> dict[str, list[tuple[int, int, int]]]:
+    """What is measured: (images, batch size, width), each of them grown in turn."""
+    counts = [images * times // 16 for times in (1, 2, 4, 8, 16)]
+    middle = counts[2]
+    return {
+        "images": [(count, BATCH, 1) for count in counts],
         "batch": [(middle, batch, 1) for batch in (32, 64, 128, 256, 512, 1024)],
         "width": [(middle, BATCH, width) for width in (1, 2, 3, 4)],
     }
+
+
+def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, float]]]:
+    """Seconds of an epoch against images, batch size and width, beside the floor's."""
     known: dict[tuple[int, int], float] = {}
     rows: dict[str, list[dict[str, float]]] = {}
-    for axis, points in axes.items():
+    for axis, points in axes(chosen.images).items():
         rows[axis] = []
         for n, batch, width in points:
             options = ["--threads", str(chosen.threads), "--batch", str(batch)]
