@@ -8,6 +8,7 @@ from typing import Any
 
 from eva.study_summary import LAST, TARGET
 from makers.records import RECORDS, packages, spread
+from makers.training import growth, growth_table
 
 RECORD = RECORDS / "benchmarks" / "cuda.json"
 
@@ -19,9 +20,9 @@ def table(record: dict[str, Any]) -> str:
     rows = {
         f"eva, warm ({len(warm)} trainings)": (_range(warm), ""),
         f"eva, cold ({len(record['cold'])} processes)": (_range(record["cold"]), ""),
+        "eva, started again, kernels compiled": (_range(record["restart"]), ""),
+        "eva, first start of all, no byte code": (_range(record["first"]), ""),
     }
-    if "restart" in record:
-        rows["eva, cold, kernels compiled before"] = (_range(record["restart"]), "")
     for name, row in sorted(record["peers"].items(), key=lambda item: item[1]["epoch_seconds"]):
         seconds = 15 * row["epoch_seconds"]
         workers = f" {row['workers']} workers" if row["workers"] else ""
@@ -65,12 +66,15 @@ def convolutions(record: dict[str, Any]) -> str:
 def texts() -> dict[str, str]:
     """All that this file makes; a sentence in the place of a record that is not there."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else None
-    makers = (table, accuracy, step, convolutions)
+    makers = (table, accuracy, step, convolutions, growth_table)
+    texts = {f"{make.__name__}.md": make for make in makers} | {"growth.html": growth}
     return {
-        f"generated/cuda-{make.__name__}.md": make(record) if record else "No record yet."
-        for make in makers
+        f"generated/cuda-{name}": make(record) if record else "No record yet."
+        for name, make in texts.items()
     }
 
 
 def _range(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -109,11 +109,11 @@ def start_up(record: dict[str, Any]) -> str:
 
 def growth(record: dict[str, Any]) -> str:
     """Seconds of an epoch against images, batch size and width: a panel each, all logarithmic."""
-    body = []
+    body, lines = [], _lines(record)
     for number, (axis, words) in enumerate(AXES.items()):
         rows = record["growth"][axis]
         top = TOP + number * (PANEL + GAP)
-        seconds = [row[name] for row in rows for name in LINES]
+        seconds = [row[name] for row in rows for name in lines]
         low, high = min(seconds) / 1.2, max(seconds) * 1.2
         across = (rows[0][axis], rows[-1][axis])
         for mark in _marks(low, high):
@@ -124,7 +124,7 @@ def growth(record: dict[str, Any]) -> str:
             x = LEFT + (WIDTH - LEFT - RIGHT - 24) * _share(row[axis], *across) + 12
             body.append(svg.label(x, top + PANEL + 24, f"{row[axis]:,}", "middle"))
         body.append(svg.label((LEFT + WIDTH - RIGHT) / 2, top + PANEL + 50, words, "middle"))
-        for name, (css, _) in LINES.items():
+        for name, (css, _) in lines.items():
             points: list[Point] = [
                 (
                     LEFT + (WIDTH - LEFT - RIGHT - 24) * _share(row[axis], *across) + 12,
@@ -140,20 +140,26 @@ def growth(record: dict[str, Any]) -> str:
         body,
         TOP + len(AXES) * (PANEL + GAP),
     )
-    return svg.figure(drawn, list(LINES.values()))
+    return svg.figure(drawn, list(lines.values()))
 
 
 def growth_table(record: dict[str, Any]) -> str:
     """The numbers behind the picture."""
+    measured = _lines(record)
     lines = [
-        "| images | batch | width | " + " | ".join(words for _, words in LINES.values()) + " |",
-        "|--:|--:|--:|" + "--:|" * len(LINES),
+        "| images | batch | width | " + " | ".join(words for _, words in measured.values()) + " |",
+        "|--:|--:|--:|" + "--:|" * len(measured),
     ]
     for axis in AXES:
         for row in record["growth"][axis]:
-            cells = " | ".join(f"{row[name]:.2f}" for name in LINES)
+            cells = " | ".join(f"{row[name]:.3g}" for name in measured)
             lines.append(f"| {row['images']:,} | {row['batch']:,} | {row['width']} | {cells} |")
     return "\n".join(lines)
+
+
+def _lines(record: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Those that were measured: on a GPU nothing is compiled."""
+    return {name: key for name, key in LINES.items() if name in record["growth"]["images"][0]}
 
 
 def texts() -> dict[str, str]:
