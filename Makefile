@@ -37,8 +37,9 @@ $(PEERS_READY): tests/benchmarks/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
 	@touch $(PEERS_READY)
 
-bench: $(READY) $(PEERS_READY)  ## Time training beside its peers and the floor; half an hour on a quiet machine.
+bench: $(READY) $(PEERS_READY)  ## Time training beside its peers and the floor, on the CPU and on a GPU; an hour.
 	$(BIN)/python tests/benchmarks/bench_training.py --growth
+	$(BIN)/python tests/benchmarks/bench_cuda.py
 
 clean:  ## Remove the environment and everything that can be made again.
 	rm -rf $(VENV) $(PEERS) runs site build dist .pytest_cache .mypy_cache .ruff_cache

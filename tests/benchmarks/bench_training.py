@@ -1,6 +1,6 @@
-"""An epoch of experiment 5 with augmentation and evaluation: eva, its peers, and the floor.
+"""An epoch of experiment 5 on a CPU, with augmentation and evaluation: eva, peers, and the floor.
 
-    make bench                                            everything, into docs/records/benchmarks
+    make bench                             this and bench_cuda.py, into docs/records/benchmarks
     python tests/benchmarks/bench_training.py --images 2560 --rounds 1 --out quick.json
     python tests/benchmarks/bench_training.py --peers pytorch,keras --epochs 15 --out whole.json
 
@@ -39,7 +39,6 @@ from contestants import (
 from growth import growth, start_up
 from peers.common import BATCH
 
-from eva.device import select_device
 from eva.mnist_files import fetch, find
 from eva.record import write_atomically
 
@@ -174,12 +173,10 @@ def main() -> None:
     parser.add_argument("--peers-python", type=Path, default=ROOT / ".venv-bench/bin/python")
     parser.add_argument("--out", type=Path, default=OUT)
     chosen = parser.parse_args()
-    device = select_device()
-    if device.type == "cpu":
-        say("no GPU: everything runs on the CPU")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for all contestants; bench_cuda.py is for GPUs
     unknown: dict[str, str] = {}
     peers = choose(chosen.peers, unknown)
-    record = conditions("bench_training.py", device) | {
+    record = conditions("bench_training.py", torch.device("cpu")) | {
         "images": chosen.images,
         "epochs": chosen.epochs,
         "rounds": chosen.rounds,

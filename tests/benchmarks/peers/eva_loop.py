@@ -9,7 +9,7 @@ from eva.data import load_data
 from eva.experiments.exp5 import RECIPE
 from eva.record import EpochRow
 from eva.trainer import Callback, Trainer
-from peers.common import Report, network, options
+from peers.common import Report, device, network, options
 
 
 def main() -> None:
@@ -32,6 +32,7 @@ def main() -> None:
         network(chosen.width),
         recipe,
         data,
+        device=device(),
         bf16=chosen.bf16,
         compiled=chosen.compile,
         callbacks=[Reporter()],
