@@ -28,6 +28,7 @@ from makers import (
     rubric,
     training,
     transcripts,
+    tuning,
     weights,
     widgets,
 )
@@ -53,6 +54,7 @@ def made() -> dict[str, str]:
         training,
         cuda,
         frontier,
+        tuning,
         notebook,
         replay,
         widgets,

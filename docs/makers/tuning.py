@@ -1,0 +1,49 @@
+"""Changes of the reference's recipe, several seeds each, on held-out training images."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+
+from makers.records import LAST, RECORDS, spread
+
+RECORD = RECORDS / "reference_tuning.json"
+
+
+def table() -> str:
+    """Mean and standard deviation over seeds of each change, the best first."""
+    record = json.loads(RECORD.read_text())
+    reached: dict[str, list[float]] = defaultdict(list)
+    for run in record["runs"]:
+        reached[run["change"]].append(statistics.mean(run["held_out_accuracy"][-LAST:]))
+    lines = ["| change | seeds | held out % |", "|---|--:|--:|"]
+    for change, values in sorted(reached.items(), key=lambda item: -statistics.mean(item[1])):
+        lines.append(f"| {change} | {len(values)} | {spread(values)} |")
+    lines += [
+        "",
+        f"Means of the last {LAST} of {record['epochs']} epochs, trained on 50,000 images and "
+        f"tested on the 10,000 others of the training images; {record['device']}, "
+        f"torch {record['versions']['torch']}; {record['date']}.",
+    ]
+    return "\n".join(lines)
+
+
+def winners() -> str:
+    """What each seed that all changes had would have chosen by itself."""
+    by_seed: dict[int, dict[str, float]] = defaultdict(dict)
+    for run in json.loads(RECORD.read_text())["runs"]:
+        mean = statistics.mean(run["held_out_accuracy"][-LAST:])
+        by_seed[run["seed"]][run["change"]] = mean
+    changes = max(len(reached) for reached in by_seed.values())
+    lines = ["| seed | the best of all | held out % |", "|--:|---|--:|"]
+    for seed, reached in sorted(by_seed.items()):
+        if len(reached) == changes:
+            best = max(reached, key=lambda change: reached[change])
+            lines.append(f"| {seed} | {best} | {reached[best]:.2f} |")
+    return "\n".join(lines)
+
+
+def texts() -> dict[str, str]:
+    """All that this file makes."""
+    return {"generated/tuning.md": table(), "generated/tuning-winners.md": winners()}
