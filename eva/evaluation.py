@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from eva.data import normalise, to_float
 
 BATCH = 250  # on a CPU, larger ones no longer fit its caches and take twice as long
-GPU_BATCH = 2500  # smaller ones cost a GPU more to start than to run
+GPU_BATCH = 2500  # smaller ones cost a GPU more to start than to run; `eva.grading` admits by it
 
 
 @dataclass(frozen=True, kw_only=True)

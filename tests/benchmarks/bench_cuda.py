@@ -13,7 +13,6 @@ before time loses little.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -22,12 +21,24 @@ import tempfile
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from contestants import PEERS, ROOT, Contestant, Skipped, choose, conditions, run, say, unpack
+from contestants import (
+    PEERS,
+    ROOT,
+    Contestant,
+    Skipped,
+    choose,
+    conditions,
+    keep,
+    run,
+    say,
+    unpack,
+)
 from growth import axes
 from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
@@ -36,7 +47,6 @@ from torch import Tensor
 from eva.data import Dataset, load_data
 from eva.experiments.exp5 import RECIPE, build_model
 from eva.mnist_files import fetch, find
-from eva.record import write_atomically
 from eva.small_conv import small_convolutions
 from eva.trainer import Trainer
 
@@ -183,20 +193,17 @@ def main() -> None:
     record = conditions("bench_cuda.py", CUDA) | {"peers": {}, "skipped": skipped}
     record["versions"]["cuda"] = torch.version.cuda
 
-    def keep(**part: Any) -> None:
-        record.update(part)
-        write_atomically(chosen.out, (json.dumps(record, indent=1) + "\n").encode())
-
+    write = partial(keep, record, chosen.out)
     folder = find(chosen.data_dir) or fetch()
     with tempfile.TemporaryDirectory() as scratch:
         data = unpack(folder, Path(scratch))
-        keep(**cold(folder, chosen.rounds))
+        write(**cold(folder, chosen.rounds))
         mnist = load_data("mnist", folder)
-        keep(warm=warm(mnist, chosen.seeds, bf16=False))
-        keep(step=step_seconds())
-        keep(warm_bf16=warm(mnist, 2, bf16=True))
-        keep(convolutions=convolution_seconds())
-        keep(growth=growth(mnist))
+        write(warm=warm(mnist, chosen.seeds, bf16=False))
+        write(step=step_seconds())
+        write(warm_bf16=warm(mnist, 2, bf16=True))
+        write(convolutions=convolution_seconds())
+        write(growth=growth(mnist))
         for name, one in peers.items():
             try:
                 label = name.replace("2 workers", f"{WORKERS} workers")
@@ -204,7 +211,7 @@ def main() -> None:
             except Skipped as error:
                 skipped[name] = str(error)
                 say(f"skipped {name}: {error}")
-            keep()
+            write()
     seconds = statistics.median(row["seconds"] for row in record["warm"])
     say(f"15 epochs: {seconds:.2f} s warm, {statistics.median(record['cold']):.2f} s cold")
     for name, row in record["peers"].items():

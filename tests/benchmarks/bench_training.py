@@ -14,7 +14,6 @@ how cost grows with images, batch size and width.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -31,6 +30,7 @@ from contestants import (
     Skipped,
     choose,
     conditions,
+    keep,
     lowest,
     run,
     say,
@@ -40,7 +40,6 @@ from growth import growth, start_up
 from peers.common import BATCH
 
 from eva.mnist_files import fetch, find
-from eva.record import write_atomically
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "training.json"
 IMAGES = 60_000
@@ -186,12 +185,12 @@ def main() -> None:
     folder = find(chosen.data_dir) or fetch()
     with tempfile.TemporaryDirectory() as scratch:
         data = unpack(folder, Path(scratch))
-        record |= compare(chosen, peers, data)
-        record["skipped"] |= unknown
-        record["start_up"] = start_up(5)
-        record["growth"] = growth(chosen, data) if chosen.growth else None
+        found = compare(chosen, peers, data)
+        found["skipped"] |= unknown
+        keep(record, chosen.out, **found)
+        keep(record, chosen.out, start_up=start_up(5))
+        keep(record, chosen.out, growth=growth(chosen, data) if chosen.growth else None)
     say(table(record))
-    write_atomically(chosen.out, (json.dumps(record, indent=1) + "\n").encode())
     say(f"written to {chosen.out}")
 
 

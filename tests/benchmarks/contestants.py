@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from eva.device import describe_device, describe_versions
+from eva.record import write_atomically
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -100,6 +101,12 @@ def conditions(script: str, device: torch.device) -> dict[str, Any]:
         | {"cores": os.cpu_count()},
         "versions": describe_versions(),
     }
+
+
+def keep(record: dict[str, Any], out: Path, **part: Any) -> None:
+    """Add a part to a record and write it all, so that an end before time loses little."""
+    record.update(part)
+    write_atomically(out, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def unpack(folder: Path, into: Path) -> Path:
