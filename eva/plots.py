@@ -121,7 +121,7 @@ def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
     shown = wrong[:limit].tolist()
     columns, pitch = 6, 1.35  # an image is 1 wide and high; its words take the rest of a row
     rows = max(1, -(-len(shown) // columns))
-    # One pair of axes for all: a pair for each image takes five times as long to lay out.
+    # One pair of axes for all: thirty pairs take several times as long to lay out and draw.
     figure, axes = plt.subplots(
         figsize=(1.5 * columns, 1.5 * pitch * rows + 0.4), layout="constrained"
     )
