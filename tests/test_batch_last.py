@@ -25,7 +25,7 @@ from eva.experiments.network import Net
 from eva.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("g++") is None,
+    sys.platform != "linux" or shutil.which(cpu_kernels.compiler()) is None,
     reason="the kernels are for Linux, and take a compiler",
 )
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from eva.compiling import compile_model
+from eva.cpu_kernels import compiler
 from eva.data import load_mini
 from eva.errors import DeviceError
 from eva.experiments import exp5
@@ -175,7 +176,7 @@ def test_no_compiler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         compile_model(nn.Identity(), 128)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+@pytest.mark.skipif(shutil.which(compiler()) is None, reason="no compiler")
 def test_a_compiled_run_learns_as_a_plain_one_does() -> None:
     data = load_mini()
     data = replace(data, train_images=data.train_images[::10], train_labels=data.train_labels[::10])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eva.blocks import conv_block, gap_head
+from eva.cpu_kernels import compiler
 from eva.data import Dataset
 from eva.layout import fastest_layout
 from eva.lr_finder import lr_find
@@ -55,7 +56,7 @@ def test_the_trial_leaves_everything_as_it_was(mini: Dataset) -> None:
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_network_that_views_its_maps_is_trained(mini: Dataset, compiled: bool) -> None:
-    if compiled and shutil.which("g++") is None:
+    if compiled and shutil.which(compiler()) is None:
         pytest.skip("no compiler")
     run = Trainer(Viewed(), RECIPE, mini, device="cpu", compiled=compiled).fit()
     assert run.status == "finished"

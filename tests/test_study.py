@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from eva.cli import app
+from eva.cpu_kernels import compiler
 from eva.data import Dataset
 from eva.device import default_jobs
 from eva.errors import EvaError, RecordError, TrainingError
@@ -161,7 +162,7 @@ def test_another_recipe_is_refused_in_the_same_folder(
             study_of(submission, tmp_path / "out", seeds=2, **more)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+@pytest.mark.skipif(shutil.which(compiler()) is None, reason="no compiler")
 def test_compiled_and_plain_seeds_are_not_mixed(
     submission: Path, tmp_path: Path, engines: list[InlineEngine]
 ) -> None:

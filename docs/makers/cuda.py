@@ -8,7 +8,7 @@ from typing import Any
 
 from eva.study_summary import LAST, TARGET
 from makers.records import RECORDS, packages, spread
-from makers.training import growth, growth_table
+from makers.training import growth, growth_table, middle
 
 RECORD = RECORDS / "benchmarks" / "cuda.json"
 
@@ -66,8 +66,9 @@ def convolutions(record: dict[str, Any]) -> str:
 def texts() -> dict[str, str]:
     """All that this file makes; a sentence in the place of a record that is not there."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else None
-    makers = (table, accuracy, step, convolutions, growth_table)
-    texts = {f"{make.__name__}.md": make for make in makers} | {"growth.html": growth}
+    makers = (table, accuracy, step, convolutions)
+    texts = {f"{make.__name__}.md": make for make in makers}
+    texts |= {"growth.html": growth, "growth.md": growth_table}
     return {
         f"generated/cuda-{name}": make(record) if record else "No record yet."
         for name, make in texts.items()
@@ -75,6 +76,5 @@ def texts() -> dict[str, str]:
 
 
 def _range(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    median = statistics.median(values)
+    return middle({"median": median, "lowest": min(values), "highest": max(values)})

@@ -53,13 +53,13 @@ def ratios(record: dict[str, Any]) -> str:
         "|---|--:|---|--:|",
     ]
     for name, row in record["ratios"].items():
-        cells = [_range(row[key]) if key in row else "" for key in ("to_floor", "best_peer_to_it")]
+        cells = [middle(row[key]) if key in row else "" for key in ("to_floor", "best_peer_to_it")]
         lines.append(f"| {name} | {cells[0]} | {row.get('best_peer', '')} | {cells[1]} |")
     if record["rounds"] > 1:
         lines += ["", "Medians of the ratios within a round, with the lowest and the highest."]
     for name, row in record["ratios"].items():
         if "to_own_step" in row:
-            times = _range(row["to_own_step"])
+            times = middle(row["to_own_step"])
             lines += ["", f"*{name}*, data and evaluation too, takes {times} times its own step."]
     return "\n".join(lines)
 
@@ -72,7 +72,7 @@ def folding(record: dict[str, Any]) -> str:
     ]
     for precision, ways in record["steps"].items():
         for way, row in ways.items():
-            ratio = _range(row | {"median": row["to_compiled"]})
+            ratio = middle(row | {"median": row["to_compiled"]})
             lines.append(f"| {precision} | {way} | {1000 * row['seconds']:.1f} | {ratio} |")
     device, versions = record["device"], record["versions"]
     lines += [
@@ -197,7 +197,8 @@ def _marks(low: float, high: float) -> list[float]:
     return [mark for mark in marks if low < mark < high]
 
 
-def _range(value: dict[str, float]) -> str:
+def middle(value: dict[str, float]) -> str:
+    """A median, and the lowest and the highest where they differ."""
     if value["lowest"] == value["highest"]:
         return f"{value['median']:.2f}"
     return f"{value['median']:.2f} ({value['lowest']:.2f} to {value['highest']:.2f})"

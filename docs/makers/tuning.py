@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
+from typing import Any
 
 from makers.records import LAST, RECORDS, spread
 
 RECORD = RECORDS / "reference_tuning.json"
 
 
-def table() -> str:
+def table(record: dict[str, Any]) -> str:
     """Mean and standard deviation over seeds of each change, the best first."""
-    record = json.loads(RECORD.read_text())
     reached: dict[str, list[float]] = defaultdict(list)
-    for run in record["runs"]:
-        reached[run["change"]].append(statistics.mean(run["held_out_accuracy"][-LAST:]))
+    for (change, _), mean in _means(record).items():
+        reached[change].append(mean)
     lines = ["| change | seeds | held out % |", "|---|--:|--:|"]
     for change, values in sorted(reached.items(), key=lambda item: -statistics.mean(item[1])):
         lines.append(f"| {change} | {len(values)} | {spread(values)} |")
@@ -29,12 +29,11 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def winners() -> str:
+def winners(record: dict[str, Any]) -> str:
     """What each seed that all changes had would have chosen by itself."""
     by_seed: dict[int, dict[str, float]] = defaultdict(dict)
-    for run in json.loads(RECORD.read_text())["runs"]:
-        mean = statistics.mean(run["held_out_accuracy"][-LAST:])
-        by_seed[run["seed"]][run["change"]] = mean
+    for (change, seed), mean in _means(record).items():
+        by_seed[seed][change] = mean
     changes = max(len(reached) for reached in by_seed.values())
     lines = ["| seed | the best of all | held out % |", "|--:|---|--:|"]
     for seed, reached in sorted(by_seed.items()):
@@ -46,4 +45,13 @@ def winners() -> str:
 
 def texts() -> dict[str, str]:
     """All that this file makes."""
-    return {"generated/tuning.md": table(), "generated/tuning-winners.md": winners()}
+    record = json.loads(RECORD.read_text())
+    return {"generated/tuning.md": table(record), "generated/tuning-winners.md": winners(record)}
+
+
+def _means(record: dict[str, Any]) -> dict[tuple[str, int], float]:
+    """Accuracy over the last epochs, by change and seed."""
+    return {
+        (run["change"], run["seed"]): statistics.mean(run["held_out_accuracy"][-LAST:])
+        for run in record["runs"]
+    }

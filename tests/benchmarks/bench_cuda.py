@@ -39,7 +39,7 @@ from contestants import (
     say,
     unpack,
 )
-from growth import axes
+from growth import Measure, growth
 from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor
@@ -112,30 +112,24 @@ def step_seconds(
     return found
 
 
-def growth(data: Dataset) -> dict[str, list[dict[str, float]]]:
-    """Seconds of an epoch against images, batch size and width, beside the floor's."""
-    rows: dict[str, list[dict[str, float]]] = {}
-    for axis, points in axes(len(data.train_labels)).items():
-        rows[axis] = []
-        for images, batch, width in points:
-            few = replace(
-                data,
-                train_images=data.train_images[:images],
-                train_labels=data.train_labels[:images],
-            )
-            recipe = RECIPE.model_copy(update={"batch_size": batch, "epochs": 3})
-            epochs = Trainer(network(width), recipe, few, device="cuda").fit().rows
-            floor = min(step_seconds(batch, width, precisions=(False,)).values())
-            row = {
-                "images": images,
-                "batch": batch,
-                "width": width,
-                "floor_seconds": -(-images // batch) * floor,
-                "eva": min(epoch.seconds_train + epoch.seconds_test for epoch in epochs[1:]),
-            }
-            say("growth: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
-            rows[axis].append(row)
-    return rows
+def beside_the_floor(data: Dataset) -> Measure:
+    """Seconds of an epoch, and of the floor: the faster of the captured steps in float32."""
+
+    def measure(images: int, batch: int, width: int) -> dict[str, float]:
+        few = replace(
+            data,
+            train_images=data.train_images[:images],
+            train_labels=data.train_labels[:images],
+        )
+        recipe = RECIPE.model_copy(update={"batch_size": batch, "epochs": 3})
+        epochs = Trainer(network(width), recipe, few, device="cuda").fit().rows
+        floor = min(step_seconds(batch, width, precisions=(False,)).values())
+        return {
+            "floor_seconds": -(-images // batch) * floor,
+            "eva": min(epoch.seconds_train + epoch.seconds_test for epoch in epochs[1:]),
+        }
+
+    return measure
 
 
 def convolution_seconds() -> list[dict[str, float]]:
@@ -203,7 +197,7 @@ def main() -> None:
         write(step=step_seconds())
         write(warm_bf16=warm(mnist, 2, bf16=True))
         write(convolutions=convolution_seconds())
-        write(growth=growth(mnist))
+        write(growth=growth(len(mnist.train_labels), beside_the_floor(mnist)))
         for name, one in peers.items():
             try:
                 label = name.replace("2 workers", f"{WORKERS} workers")

@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from contestants import ROOT, conditions, keep
 from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor, fx, nn
 
 from eva.compiling import compile_model
-from eva.device import allocate_from_heap, describe_device, describe_versions
+from eva.device import allocate_from_heap
 from eva.folding import fold
-from eva.record import write_atomically
 
-OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "folding.json"
+OUT = ROOT / "docs" / "records" / "benchmarks" / "folding.json"
 STEPS = 20
 OURS = "folded, our convolutions"
 
@@ -101,18 +99,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     chosen = parser.parse_args()
     allocate_from_heap()
-    device = describe_device(torch.device("cpu"), bf16=False, compiled=False)
-    record = {
-        "command": "python tests/benchmarks/bench_folding.py",
-        "date": datetime.now(UTC).date().isoformat(),
-        "device": device.model_dump() | {"cores": os.cpu_count()},
-        "versions": describe_versions(),
+    record = conditions("bench_folding.py", torch.device("cpu")) | {
         "rounds": chosen.rounds,
         "steps": {
             name: measure(chosen.rounds, name == "bfloat16") for name in ("float32", "bfloat16")
         },
     }
-    write_atomically(chosen.out, (json.dumps(record, indent=1) + "\n").encode())
+    keep(record, chosen.out)
     print(json.dumps(record["steps"], indent=1))
 
 

@@ -36,7 +36,7 @@ from contestants import (
     say,
     unpack,
 )
-from growth import growth, start_up
+from growth import beside_the_floor, growth, start_up
 from peers.common import BATCH
 
 from eva.mnist_files import fetch, find
@@ -189,7 +189,9 @@ def main() -> None:
         found["skipped"] |= unknown
         keep(record, chosen.out, **found)
         keep(record, chosen.out, start_up=start_up(5))
-        keep(record, chosen.out, growth=growth(chosen, data) if chosen.growth else None)
+        measure = beside_the_floor(chosen, data)
+        grown = growth(chosen.images, measure) if chosen.growth else None
+        keep(record, chosen.out, growth=grown)
     say(table(record))
     say(f"written to {chosen.out}")
 

@@ -7,6 +7,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from contestants import FLOOR, OURS, lowest, run, say
@@ -14,40 +16,50 @@ from peers.common import BATCH
 
 GROWING = ("eva", "eva compiled")
 
+Measure = Callable[[int, int, int], dict[str, float]]  # of so many images, batch size, width
 
-def axes(images: int) -> dict[str, list[tuple[int, int, int]]]:
-    """What is measured: (images, batch size, width), each of them grown in turn."""
+
+def growth(images: int, measure: Measure) -> dict[str, list[dict[str, float]]]:
+    """What is measured as images, batch size and width grow in turn."""
     counts = [images * times // 16 for times in (1, 2, 4, 8, 16)]
     middle = counts[2]
-    return {
+    axes = {
         "images": [(count, BATCH, 1) for count in counts],
         "batch": [(middle, batch, 1) for batch in (32, 64, 128, 256, 512, 1024)],
         "width": [(middle, BATCH, width) for width in (1, 2, 3, 4)],
     }
-
-
-def growth(chosen: argparse.Namespace, data: Path) -> dict[str, list[dict[str, float]]]:
-    """Seconds of an epoch against images, batch size and width, beside the floor's."""
-    known: dict[tuple[int, int], float] = {}
     rows: dict[str, list[dict[str, float]]] = {}
-    for axis, points in axes(chosen.images).items():
+    for axis, points in axes.items():
         rows[axis] = []
-        for n, batch, width in points:
-            options = ["--threads", str(chosen.threads), "--batch", str(batch)]
-            options += ["--width", str(width)]
-            if (batch, width) not in known:
-                lines, _ = run(FLOOR, chosen.peers_python, data, *options, "--steps", "12")
-                known[batch, width] = lowest({line["variant"]: line["seconds"] for line in lines})
-            row = {"images": n, "batch": batch, "width": width}
-            row["floor_seconds"] = -(-n // batch) * known[batch, width]
-            for name in GROWING:
-                more = ["--images", str(n), "--epochs", "3"]
-                lines, _ = run(OURS[name], chosen.peers_python, data, *options, *more)
-                row[name] = statistics.median(line["seconds"] for line in lines[2:])
+        for count, batch, width in points:
+            row = {"images": count, "batch": batch, "width": width}
+            row |= measure(count, batch, width)
             rows[axis].append(row)
             cells = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
             say(f"  growth: {cells}")
     return rows
+
+
+def beside_the_floor(chosen: argparse.Namespace, data: Path) -> Measure:
+    """Seconds of an epoch on a CPU, each in a process of its own, and of the floor."""
+
+    @cache
+    def floor(batch: int, width: int) -> float:
+        sizes = ["--batch", str(batch), "--width", str(width)]
+        lines, _ = run(FLOOR, chosen.peers_python, data, *threads, *sizes, "--steps", "12")
+        return lowest({line["variant"]: line["seconds"] for line in lines})
+
+    def measure(images: int, batch: int, width: int) -> dict[str, float]:
+        found = {"floor_seconds": -(-images // batch) * floor(batch, width)}
+        sizes = ["--images", str(images), "--batch", str(batch), "--width", str(width)]
+        for name in GROWING:
+            options = [*threads, *sizes, "--epochs", "3"]
+            lines, _ = run(OURS[name], chosen.peers_python, data, *options)
+            found[name] = statistics.median(line["seconds"] for line in lines[2:])
+        return found
+
+    threads = ["--threads", str(chosen.threads)]
+    return measure
 
 
 def start_up(rounds: int) -> dict[str, float]:
