@@ -54,7 +54,6 @@ def main() -> None:
 
     from eva.grading.capture import capture
 
-    torch.set_num_threads(1)
     capture(_WARM)
     gc.collect()
     gc.freeze()
@@ -243,6 +242,10 @@ def _children() -> list[int]:
 
 def _run_student(job: dict[str, Any], record: int) -> NoReturn:
     """Import, build and export the submission, write the record, and end without goodbye."""
+    import torch
+
+    # Only here: a fork breaks the pool of threads that this makes, and PyTorch may abort mending it.
+    torch.set_num_threads(1)
     mac = hmac.new(bytes.fromhex(job.pop("key")), digestmod=hashlib.sha256)
     folder = f"{os.getcwd()}/"
     try:

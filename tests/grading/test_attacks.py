@@ -39,7 +39,6 @@ STATUS = {  # how the process ends; all others give a whole record
 EITHER = {  # where it depends on the moment
     "fork_bomb": ("timeout", "stalled"),  # on a busy machine it computes less
     "hundred_gigabytes_of_output": ("timeout", "stalled", "output", "no-record"),
-    "training_in_a_hook": ("done", "crashed"),  # autograd's threads may abort a forked process
 }
 WORTHLESS = {"trains_while_built"}  # accepted: what it brings is thrown away, see below
 WORDS = {  # what the student reads, where the reason must be the right one
@@ -102,6 +101,13 @@ def test_attack_is_refused_at_tier_a(
     assert refusals(submitted)
     assert {v.status for v in submitted.verdicts.values()} <= set(Status)
     assert WORDS.get(name(path), "") in "\n".join(refusals(submitted))
+
+
+def test_training_in_a_forked_process_does_not_abort_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One in twenty did, for its threads asked PyTorch for a new pool of threads at once."""
+    for _ in range(20):
+        found = extract(sandbox, tmp_path, HERE / "attacks" / "trains_while_built.py")
+        assert found.status == "done", found.message
 
 
 def test_training_before_handing_in_gains_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
