@@ -16,10 +16,10 @@ import pytest
 from rich.console import Console
 
 from eva.errors import EvaError
-from eva.grading.grade import Grading, require_submission
-from eva.grading.report import Report, Row
-from eva.grading.rubric import Assignment, load_assignment
-from eva.grading.verdict import Status, Verdict
+from eva.grading.checks.report import Report, Row
+from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.checks.verdict import Status, Verdict
+from eva.grading.practice.grade import Grading, require_submission
 
 HERE = Path(__file__).parent
 

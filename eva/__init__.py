@@ -11,43 +11,42 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Callback": "eva.trainer",
+    "Callback": "eva.training.trainer",
     "Dataset": "eva.data",
     "EvaError": "eva.errors",
     "Recipe": "eva.recipe",
     "Run": "eva.record",
     "Submission": "eva.submission",
-    "Trainer": "eva.trainer",
-    "grade": "eva.grading.grade",
+    "Trainer": "eva.training.trainer",
+    "grade": "eva.grading.practice.grade",
     "load_data": "eva.data",
     "load_submission": "eva.submission",
-    "lr_find": "eva.lr_finder",
+    "lr_find": "eva.training.lr_finder",
     "receptive_field": "eva.rf",
+    "summary": "eva.model_summary",
     "trace": "eva.rf",
 }
 
-__all__ = ["__version__", "summary", *_HOMES]
+__all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from eva.data import Dataset as Dataset
     from eva.data import load_data as load_data
     from eva.errors import EvaError as EvaError
-    from eva.grading.grade import grade as grade
-    from eva.lr_finder import lr_find as lr_find
+    from eva.grading.practice.grade import grade as grade
+    from eva.model_summary import summary as summary
     from eva.recipe import Recipe as Recipe
     from eva.record import Run as Run
     from eva.rf import receptive_field as receptive_field
     from eva.rf import trace as trace
     from eva.submission import Submission as Submission
     from eva.submission import load_submission as load_submission
-    from eva.summary import summary as summary
-    from eva.trainer import Callback as Callback
-    from eva.trainer import Trainer as Trainer
+    from eva.training.lr_finder import lr_find as lr_find
+    from eva.training.trainer import Callback as Callback
+    from eva.training.trainer import Trainer as Trainer
 
 
 def __getattr__(name: str) -> Any:
-    if name == "summary":  # a room that can be called, see eva/summary/__init__.py
-        return importlib.import_module("eva.summary")
     if name not in _HOMES:
         raise AttributeError(f"module 'eva' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

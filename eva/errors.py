@@ -58,5 +58,9 @@ class RuleError(EvaError):
     """A receptive-field rule is missing, ill-formed or registered twice."""
 
 
+class JobError(EvaError):
+    """Workers could not be started: no cluster, or no place for them."""
+
+
 class GradingError(EvaError):
     """The grader itself can't work: no assignment, no sandbox, a damaged journal."""

@@ -15,11 +15,11 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from eva import rf
-from eva.data import Dataset, normalise, to_float
+from eva.data.dataset import Dataset, normalize, to_float
 from eva.errors import EvaError
-from eva.evaluation import evaluate
 from eva.record import Run
-from eva.rf.probe import effective_receptive_field
+from eva.rf.gradients.probe import effective_receptive_field
+from eva.training.evaluation import evaluate
 
 TARGET = 99.4
 COLOURS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
@@ -175,7 +175,7 @@ def feature_maps(model: nn.Module, image: Tensor, layer: str) -> Figure:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         model.eval()
-        model(normalise(to_float(image[None].to(device))))
+        model(normalize(to_float(image[None].to(device))))
     finally:
         handle.remove()
         model.train(training)
@@ -219,7 +219,7 @@ def receptive_field(
     at = unit or tuple(count // 2 for count in counts)
     rows, columns = field.region(at)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    pixels = normalise(to_float(images.to(device)))
+    pixels = normalize(to_float(images.to(device)))
     heat = effective_receptive_field(model, pixels, layer, at).cpu().numpy()
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.5), layout="constrained")
     for axes in (left, right):

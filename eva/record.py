@@ -10,19 +10,16 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from eva.errors import RecipeError, RecordError
+from eva.json_types import FrozenModel
 from eva.recipe import Recipe
 
 SCHEMA = 1
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EpochRow(_Entry):
+class EpochRow(FrozenModel):
     """What one epoch measured.
 
     Attributes:
@@ -54,7 +51,7 @@ class EpochRow(_Entry):
     seconds_test: float
 
 
-class DataInfo(_Entry):
+class DataInfo(FrozenModel):
     """Which data a run saw: name, SHA-256 of its content, and how many images."""
 
     name: str
@@ -63,7 +60,7 @@ class DataInfo(_Entry):
     test_size: int
 
 
-class DeviceInfo(_Entry):
+class DeviceInfo(FrozenModel):
     """Where a run ran; ``threads`` are PyTorch's own on a CPU."""
 
     type: str
@@ -73,7 +70,7 @@ class DeviceInfo(_Entry):
     compiled: bool
 
 
-class Run(_Entry):
+class Run(FrozenModel):
     """The record of one training run.
 
     Attributes:

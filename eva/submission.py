@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from eva.device import seeded
 from eva.errors import SubmissionError
 from eva.recipe import Recipe
+from eva.seeds import seeded
 
 EXAMPLE = "A submission has `def build_model(): return nn.Sequential(...)` and `RECIPE = Recipe()`."
 

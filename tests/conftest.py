@@ -1,6 +1,7 @@
 """What all tests share: mnist-mini, a tiny data set, and full MNIST where it is."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,10 @@ import torch
 from filelock import FileLock
 
 from eva.data import Dataset, load_mini, load_mnist
-from eva.mnist_files import find
+from eva.data.mnist_files import find
+
+FAKES = Path(__file__).parent / "fakes"
+sys.path.insert(0, str(FAKES))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +46,13 @@ def one_ray() -> Iterator[None]:
     """Clusters on one machine take each other's ports: the tests of Ray run one after another."""
     with FileLock(Path(tempfile.gettempdir()) / "eva-tests-of-ray.lock"):
         yield
+
+
+@pytest.fixture
+def fakes_in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes find the fakes of the core too."""
+    paths = [str(FAKES), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from eva import export
 from eva.cli import app
-from eva.data import Dataset, normalise, to_float
+from eva.data import Dataset, normalize, to_float
 from eva.errors import EvaError, SubmissionError
 from eva.record import Run
 from eva.submission import load_submission
-from eva.trainer import Trainer
+from eva.training.trainer import Trainer
 
 SUBMISSION = """
 from torch import nn
@@ -64,7 +64,7 @@ def test_the_file_gives_the_scores_of_the_evaluated_weights(
     )
     assert code == 0, said
     assert f"{run.parameters} parameters, {run.rows[-1].test_accuracy:.2f} % on tiny" in said
-    images = normalise(to_float(tiny.test_images))
+    images = normalize(to_float(tiny.test_images))
     for batch in (images[:1], images):
         (scores,) = ReferenceEvaluator(str(file)).run(None, {"image": batch.numpy()})
         with torch.no_grad():

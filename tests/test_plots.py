@@ -10,7 +10,7 @@ from torch import nn
 from eva import plots
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset
-from eva.evaluation import confusion, evaluate
+from eva.training.evaluation import confusion, evaluate
 from tests.test_record import make_run
 
 

@@ -13,8 +13,8 @@ import pytest
 from torch import nn
 
 from eva.errors import SubmissionError
-from eva.grading.student import student_trace
-from eva.grading.verdict import Status, Verdict
+from eva.grading.checks.verdict import Status, Verdict
+from eva.grading.graph.student_trace import student_trace
 from eva.rf import receptive_field
 from eva.submission import import_target
 

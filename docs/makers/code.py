@@ -9,7 +9,7 @@ import inspect
 import re
 from types import ModuleType
 
-from eva.summary import summary
+from eva.model_summary import summary
 from makers.records import PUBLISHED
 
 FENCE = "```"

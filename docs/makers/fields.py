@@ -11,7 +11,7 @@ from torch import nn
 from eva import rf
 from eva.data import load_mini
 from eva.experiments.exp5 import build_model
-from eva.rf.probe import fields
+from eva.rf.gradients.probe import fields
 from makers.records import GOLDEN
 
 SIZE = (1, 28, 28)

@@ -6,7 +6,7 @@ import csv
 import math
 from dataclasses import dataclass
 
-from eva.study_summary import Study, summarise
+from eva.studies.summary import Study, summarize
 from makers import svg
 from makers.records import RECORDS, conditions, load, spread
 from makers.svg import LEFT, RIGHT, TOP, WIDTH
@@ -101,7 +101,7 @@ CLAIMS = (
 def studies() -> list[Study]:
     """Those that have records, by parameters; the course's reference is the last."""
     names = [f"frontier/{name}" for name in NAMES] + ["reference"]
-    found = [summarise(load(name)) for name in names if load(name)]
+    found = [summarize(load(name)) for name in names if load(name)]
     return sorted(found, key=lambda study: study.parameters)
 
 

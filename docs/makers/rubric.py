@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eva.grading.rubric import load_assignment
+from eva.grading.checks.rubric import load_assignment
 from makers.records import ROOT
 
 ASSIGNMENTS = ROOT / "assignments"

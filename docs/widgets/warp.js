@@ -1,4 +1,4 @@
-// The geometry of eva/augment.py: affine maps that are composed into one, and one resampling.
+// The geometry of eva/data/augment.py: affine maps that are composed into one, and one resampling.
 // A matrix maps a place in the new image to the place in the old one that it shows; places are
 // pixels from the centre, x to the right and y down.
 

@@ -1,6 +1,5 @@
 """Receptive fields: exact, or they say that they are not."""
 
-from eva.rf.calls import Call, Failure, OpCall, Trace
 from eva.rf.field import AxisField, ReceptiveField
 from eva.rf.rules import (
     Mix,
@@ -13,8 +12,9 @@ from eva.rf.rules import (
     register_rule,
     sliding_rule,
 )
-from eva.rf.state import Status
-from eva.rf.trace import receptive_field, trace
+from eva.rf.seen import Status
+from eva.rf.tracing.calls import Call, Failure, OpCall, Trace
+from eva.rf.tracing.trace import receptive_field, trace
 
 __all__ = [
     "AxisField",

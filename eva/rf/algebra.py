@@ -10,14 +10,14 @@ import numpy as np
 
 from eva.rf.geometry import Window, shift
 from eva.rf.mixtures import Mixtures
-from eva.rf.state import (
+from eva.rf.seen import (
     LIMIT,
     Axis,
     Fields,
     Line,
     Masks,
     Origin,
-    State,
+    Seen,
     Status,
     Term,
     alike,
@@ -36,7 +36,7 @@ class Algebra(Mixtures):
 
     # -- rearranging -----------------------------------------------------------------------
 
-    def permute(self, state: State, order: Sequence[int]) -> State:
+    def permute(self, state: Seen, order: Sequence[int]) -> Seen:
         """Dimensions in a new order: output dimension i is input dimension ``order[i]``."""
         place = {d: i for i, d in enumerate(order)}
 
@@ -50,7 +50,7 @@ class Algebra(Mixtures):
 
         return self.mapped(state, tuple(state.shape[d] for d in order), move)
 
-    def reshape(self, state: State, shape: tuple[int, ...]) -> State:
+    def reshape(self, state: Seen, shape: tuple[int, ...]) -> Seen:
         """The same elements in row-major order under another shape."""
         if shape == state.shape or 0 in shape:
             return replace(state, shape=shape)
@@ -63,7 +63,7 @@ class Algebra(Mixtures):
         self,
         term: Term,
         blocks: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
-        state: State,
+        state: Seen,
         shape: tuple[int, ...],
     ) -> Term:
         """Follow a term through the blocks of dimensions that are split or joined."""
@@ -117,7 +117,7 @@ class Algebra(Mixtures):
         made: Line = self._memo[key][0]
         return made
 
-    def take(self, state: State, dim: int, positions: Sequence[int], drop: bool = False) -> State:
+    def take(self, state: Seen, dim: int, positions: Sequence[int], drop: bool = False) -> Seen:
         """Elements of one dimension chosen by position; the dimension is dropped on request."""
         picks = np.asarray(positions, dtype=np.int64)
         window = straight(positions)
@@ -146,7 +146,7 @@ class Algebra(Mixtures):
 
         return self.mapped(state, shape, move)
 
-    def write(self, state: State, dim: int, positions: Sequence[int], piece: State) -> State:
+    def write(self, state: Seen, dim: int, positions: Sequence[int], piece: Seen) -> Seen:
         """Elements at some positions of one dimension replaced by those of ``piece``."""
         size = state.shape[dim]
         taken = set(positions)
@@ -157,7 +157,7 @@ class Algebra(Mixtures):
         joined = self.concat([self.take(state, dim, rest), piece], dim, state.shape)
         return self.take(joined, dim, [order[i] for i in range(size)])
 
-    def concat(self, states: Sequence[State], dim: int, shape: tuple[int, ...]) -> State:
+    def concat(self, states: Sequence[Seen], dim: int, shape: tuple[int, ...]) -> Seen:
         """Tensors side by side along ``dim``."""
         counts = [s.shape[dim] for s in states]
         alone = all(len(s.groups) == 1 for s in states)
@@ -182,8 +182,8 @@ class Algebra(Mixtures):
         return self.grouped(shape, groups, dims, np.concatenate(wide, axis=at))
 
     def _concat_along(
-        self, states: Sequence[State], dim: int, shape: tuple[int, ...], counts: Sequence[int]
-    ) -> State:
+        self, states: Sequence[Seen], dim: int, shape: tuple[int, ...], counts: Sequence[int]
+    ) -> Seen:
         """Concatenation along a dimension that terms follow: their units are put end to end."""
         fields: list[Fields] = [self.merge(s.groups) for s in states]
         loose = any(s.which is not None for s in states)
@@ -214,7 +214,7 @@ class Algebra(Mixtures):
                 Term(t.dims, self.patterned(t.line, longest[t.dims][1]))
                 for t in self.terms(axis, joined)
             )
-        state = State(shape=shape, groups=(out,))
+        state = Seen(shape=shape, groups=(out,))
         return self.bounded(state, "concatenation of mixed channels") if loose else state
 
     def _shared(self, fields: Sequence[Fields], axis: Axis, dim: int) -> tuple[Term, ...] | None:

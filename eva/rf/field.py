@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eva.errors import InputSizeError
-from eva.rf.state import Status, worst
+from eva.rf.seen import Status, worst
 
 Hull = tuple[int, int] | None  # first and last position seen, both included
 

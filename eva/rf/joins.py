@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from eva.rf.lines import Lines
-from eva.rf.state import (
+from eva.rf.seen import (
     LIMIT,
     RANK,
     Axis,
     Fields,
     Line,
-    State,
+    Seen,
     Status,
     Term,
     full,
@@ -32,23 +32,21 @@ from eva.rf.state import (
 class Joins(Lines):
     """Operations that unite."""
 
-    def source(self, shape: tuple[int, ...], axes: Iterable[Axis]) -> State:
+    def source(self, shape: tuple[int, ...], axes: Iterable[Axis]) -> Seen:
         """State of an input: along each axis, position i sees itself."""
         fields = {a: (Term((a.dim,), self._identity(a.size)),) for a in axes}
-        return State(shape=shape, groups=(fields,))
+        return Seen(shape=shape, groups=(fields,))
 
     # -- joining ---------------------------------------------------------------------------
 
-    def join(self, states: Sequence[State], shape: tuple[int, ...]) -> State:
+    def join(self, states: Sequence[Seen], shape: tuple[int, ...]) -> Seen:
         """Element-wise union with broadcasting to ``shape``: every pointwise operation."""
         moved = [self.broadcast(s, shape) for s in states]
         if len(moved) == 1:
             return moved[0]
-        return (
-            functools.reduce(self._join_two, moved) if moved else State(shape=shape, groups=({},))
-        )
+        return functools.reduce(self._join_two, moved) if moved else Seen(shape=shape, groups=({},))
 
-    def _join_two(self, a: State, b: State) -> State:
+    def _join_two(self, a: Seen, b: Seen) -> Seen:
         if a.groups is b.groups and (a.which is b.which):
             return a
         if a.which is None and b.which is None:
@@ -64,11 +62,11 @@ class Joins(Lines):
 
     def grouped(
         self, shape: tuple[int, ...], groups: Sequence[Fields], dims: tuple[int, ...], which: Any
-    ) -> State:
+    ) -> Seen:
         """A state of several groups; equal groups and dimensions that do not matter are dropped."""
         which = np.asarray(which, dtype=np.int64)
         if not which.size:
-            return State(shape=shape, groups=(self.merge(groups),))
+            return Seen(shape=shape, groups=(self.merge(groups),))
         kept: list[Fields] = []
         number: dict[Any, int] = {}
         index = np.zeros(len(groups), dtype=np.int64)
@@ -82,8 +80,8 @@ class Joins(Lines):
                 kept.append(groups[old])
             index[old] = number[key]
         if len(kept) == 1:
-            return State(shape=shape, groups=(kept[0],))
-        return State(shape=shape, groups=tuple(kept), which=(dims, index[which]))
+            return Seen(shape=shape, groups=(kept[0],))
+        return Seen(shape=shape, groups=tuple(kept), which=(dims, index[which]))
 
     def merge(self, fields: Sequence[Fields]) -> Fields:
         """Union of the fields of several groups or branches of one shape."""
@@ -108,7 +106,7 @@ class Joins(Lines):
             out[axis] = terms
         return out
 
-    def settled(self, state: State, dims: set[int]) -> State:
+    def settled(self, state: Seen, dims: set[int]) -> Seen:
         """Before units along some dimensions are united: gaps written into every axis.
 
         Where rows and columns both follow one dimension, a unit that sees no column must not
@@ -204,7 +202,7 @@ class Joins(Lines):
                     return (Term(dims, line),)
         return tuple(Term(d, by_dims[d]) for d in sorted(by_dims))
 
-    def broadcast(self, state: State, shape: tuple[int, ...]) -> State:
+    def broadcast(self, state: Seen, shape: tuple[int, ...]) -> Seen:
         """The state of the tensor expanded to ``shape``; new dimensions come first."""
         if state.shape == shape:
             return state
@@ -223,18 +221,18 @@ class Joins(Lines):
 
     def mapped(
         self,
-        state: State,
+        state: Seen,
         shape: tuple[int, ...],
         move: Callable[[Term], Term],
         which: Callable[[tuple[int, ...], Any], tuple[tuple[int, ...], Any]] | None = None,
-    ) -> State:
+    ) -> Seen:
         """Every term moved; groups follow ``which`` (by default: as an ordinary term)."""
         groups = [
             {axis: self.terms(axis, [move(t) for t in terms]) for axis, terms in g.items()}
             for g in state.groups
         ]
         if state.which is None:
-            return State(shape=shape, groups=tuple(groups))
+            return Seen(shape=shape, groups=tuple(groups))
         if which is None:
             labels = Line(masks=state.which[1], window=None)
             dims, line = move(Term(state.which[0], labels))
@@ -243,11 +241,11 @@ class Joins(Lines):
             dims, index = which(*state.which)
         return self.grouped(shape, groups, dims, np.asarray(index, dtype=np.int64))
 
-    def varies(self, state: State, dim: int) -> bool:
+    def varies(self, state: Seen, dim: int) -> bool:
         """Whether what is seen depends on the position along a dimension, groups aside."""
         return any(dim in t.dims for g in state.groups for ts in g.values() for t in ts)
 
-    def bounded(self, state: State, cause: str, status: Status = Status.BOUND) -> State:
+    def bounded(self, state: Seen, cause: str, status: Status = Status.BOUND) -> Seen:
         """The same sets as an upper bound only."""
         return self.mapped(
             state,
@@ -257,8 +255,8 @@ class Joins(Lines):
         )
 
     def whole(
-        self, states: Sequence[State], shape: tuple[int, ...], status: Status, cause: str
-    ) -> State:
+        self, states: Sequence[Seen], shape: tuple[int, ...], status: Status, cause: str
+    ) -> Seen:
         """Whatever axis the states see at all, every element may see the whole of it."""
         lines: dict[Axis, list[Line]] = {}
         for s in states:
@@ -280,4 +278,4 @@ class Joins(Lines):
             for a, own in lines.items()
             if own
         }
-        return State(shape=shape, groups=(fields,))
+        return Seen(shape=shape, groups=(fields,))

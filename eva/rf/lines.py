@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eva.rf.geometry import IDENTITY, Window
-from eva.rf.state import RANK, Line, Masks, Status, objects, scalar, worst
+from eva.rf.seen import RANK, Line, Masks, Status, objects, scalar, worst
 
 
 @dataclass(frozen=True, eq=False)

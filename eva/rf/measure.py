@@ -11,11 +11,11 @@ import numpy as np
 from eva.rf.algebra import Algebra
 from eva.rf.field import AxisField, Hull, ReceptiveField
 from eva.rf.geometry import effective_padding
-from eva.rf.state import Axis, Fields, Line, State, Status, Term, full, worst
+from eva.rf.seen import Axis, Fields, Line, Seen, Status, Term, full, worst
 
 
 def receptive_field_of(
-    state: State | None,
+    state: Seen | None,
     shape: tuple[int, ...],
     axes: Sequence[Axis],
     names: Sequence[str],

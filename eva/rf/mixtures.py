@@ -9,12 +9,12 @@ import numpy as np
 
 from eva.rf.geometry import AxisMap
 from eva.rf.joins import Joins
-from eva.rf.state import (
+from eva.rf.seen import (
     Axis,
     Fields,
     Line,
     Masks,
-    State,
+    Seen,
     Term,
     any_of,
     objects,
@@ -29,8 +29,8 @@ class Mixtures(Joins):
     # -- windows ---------------------------------------------------------------------------
 
     def slide(
-        self, state: State, maps: Mapping[int, AxisMap], shape: tuple[int, ...], channels: int = 1
-    ) -> State:
+        self, state: Seen, maps: Mapping[int, AxisMap], shape: tuple[int, ...], channels: int = 1
+    ) -> Seen:
         """Convolution, pooling, resampling: a map along each of some dimensions.
 
         Args:
@@ -76,7 +76,7 @@ class Mixtures(Joins):
         found: Masks | None = self._memo[key]
         return found
 
-    def absorbed(self, state: State, dims: set[int]) -> State:
+    def absorbed(self, state: Seen, dims: set[int]) -> Seen:
         """Groups that differ along some dimensions written as terms over them instead."""
         if state.which is None or not dims & set(state.which[0]):
             return state
@@ -87,7 +87,7 @@ class Mixtures(Joins):
             for axis, own in fields.items():
                 terms.setdefault(axis, []).extend(self._punch(t, Term(places, there)) for t in own)
         fields = {axis: self.terms(axis, own) for axis, own in terms.items()}
-        return State(shape=state.shape, groups=(fields,))
+        return Seen(shape=state.shape, groups=(fields,))
 
     def along(self, line: Line, position: int, axis_map: AxisMap) -> Line:
         """The line after a map along one of its array dimensions."""
@@ -112,7 +112,7 @@ class Mixtures(Joins):
         self._memo[key] = (out, line)
         return out
 
-    def mix_channels(self, state: State, groups: int, count: int) -> State:
+    def mix_channels(self, state: Seen, groups: int, count: int) -> Seen:
         """Dimension 1 mixed within each of ``groups`` equal groups, ``count`` channels out."""
         if groups == 1 or state.which is None:
             if state.which is None and not self.varies(state, 1):
@@ -129,7 +129,7 @@ class Mixtures(Joins):
 
     # -- mixing ----------------------------------------------------------------------------
 
-    def reduce(self, state: State, dims: Sequence[int], keep: int | None = 1) -> State:
+    def reduce(self, state: Seen, dims: Sequence[int], keep: int | None = 1) -> Seen:
         """Dimensions mixed completely; kept with ``keep`` equal units each, or dropped if None."""
         gone = set(dims)
         if keep is None:
@@ -161,7 +161,7 @@ class Mixtures(Joins):
             return self.patterned(made, line.window) if one else made
         return self.remade(line, axes, lambda m: np.bitwise_or.reduce(m, axis=axes))
 
-    def _merge_groups(self, state: State, gone: set[int]) -> State:
+    def _merge_groups(self, state: Seen, gone: set[int]) -> Seen:
         """Groups joined where they differ along mixed dimensions."""
         if state.which is None or not gone & set(state.which[0]):
             return state
@@ -178,6 +178,6 @@ class Mixtures(Joins):
         which = np.asarray(flat, dtype=np.int64).reshape(rows.shape[:-1])
         return self.grouped(state.shape, merged, kept, which)
 
-    def mix(self, state: State, dims: Sequence[int]) -> State:
+    def mix(self, state: Seen, dims: Sequence[int]) -> Seen:
         """Every unit along ``dims`` comes to see what any of them saw; the shape stays."""
         return replace(self.reduce(state, dims, keep=1), shape=state.shape)

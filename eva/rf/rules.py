@@ -20,7 +20,7 @@ from typing import Any
 from eva.errors import RuleError
 from eva.rf.algebra import Algebra
 from eva.rf.geometry import AxisMap, sliding
-from eva.rf.state import State, Status
+from eva.rf.seen import Seen, Status
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +35,7 @@ class TensorArg:
     """
 
     shape: tuple[int, ...]
-    state: State | None = None
+    state: Seen | None = None
     values: Callable[[], Any] | None = None
 
 
@@ -73,12 +73,12 @@ class Op:
         return self.tensors[0]
 
     @cached_property
-    def states(self) -> tuple[State, ...]:
+    def states(self) -> tuple[Seen, ...]:
         """What the tensor arguments see, those that an input reaches."""
         return tuple([t.state for t in self.tensors if t.state is not None])
 
 
-Geometry = Callable[[Algebra, Op], State | Sequence[State | None]]
+Geometry = Callable[[Algebra, Op], Seen | Sequence[Seen | None]]
 Rule = Callable[[Op], Geometry]
 
 
@@ -86,7 +86,7 @@ Rule = Callable[[Op], Geometry]
 class Pointwise:
     """Every output element sees what the elements at its place in the arguments see."""
 
-    def __call__(self, algebra: Algebra, op: Op) -> list[State | None]:
+    def __call__(self, algebra: Algebra, op: Op) -> list[Seen | None]:
         """One state an output, each broadcast to its shape."""
         return [algebra.join(op.states, shape) for shape in op.outputs]
 
@@ -103,7 +103,7 @@ class Sliding:
     maps: Mapping[int, AxisMap]
     channels: int = 0
 
-    def __call__(self, algebra: Algebra, op: Op) -> list[State | None]:
+    def __call__(self, algebra: Algebra, op: Op) -> list[Seen | None]:
         """The first argument's state, carried through the windows."""
         state = op.first.state
         shape = op.outputs[0]
@@ -125,7 +125,7 @@ class Reduce:
     dims: tuple[int, ...]
     keep: bool = False
 
-    def __call__(self, algebra: Algebra, op: Op) -> list[State | None]:
+    def __call__(self, algebra: Algebra, op: Op) -> list[Seen | None]:
         """The first argument's state without the dimensions."""
         state = op.first.state
         if state is None:
@@ -139,7 +139,7 @@ class Mix:
 
     dims: tuple[int, ...]
 
-    def __call__(self, algebra: Algebra, op: Op) -> list[State | None]:
+    def __call__(self, algebra: Algebra, op: Op) -> list[Seen | None]:
         """The first argument's state with the dimensions mixed, for outputs of its shape."""
         state = op.first.state
         if state is None:
@@ -160,7 +160,7 @@ class Whole:
     status: Status
     cause: str = ""
 
-    def __call__(self, algebra: Algebra, op: Op) -> list[State | None]:
+    def __call__(self, algebra: Algebra, op: Op) -> list[Seen | None]:
         """The whole of each axis that any argument sees."""
         cause = self.cause or op.name
         return [algebra.whole(op.states, shape, self.status, cause) for shape in op.outputs]

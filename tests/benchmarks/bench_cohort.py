@@ -28,15 +28,17 @@ from pathlib import Path
 import torch
 from cohort_class import EPOCHS, TEST, TRAIN, short_assignment, write_class
 
-from eva.device import describe_device, describe_versions
-from eva.grading.cohort import Cohort
-from eva.grading.engines import LocalEngine
-from eva.grading.gradebook import Gradebook, Outcome
-from eva.grading.journal import Journal, read_journals
-from eva.grading.official import OfficialSeeds, facts_of
+from eva.grading.cohort.cohort import Cohort
+from eva.grading.cohort.gradebook import Gradebook, Outcome
+from eva.grading.cohort.journal import Journal, read_journals
+from eva.grading.cohort.official import OfficialSeeds, facts_of
+from eva.grading.cohort.official_work import KINDS
+from eva.grading.cohort.staging import stage
+from eva.grading.cohort.terms import Terms
 from eva.grading.reports import FORMATS
-from eva.grading.staging import stage
-from eva.grading.tasks import Plan, Terms
+from eva.jobs.plan import Plan
+from eva.jobs.processes import LocalEngine
+from eva.training.device import describe_device, describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "cohort.json"
 SECRET = b"the benchmark's secret is no secret"
@@ -46,7 +48,7 @@ SEED = 0  # of the moments
 def grade(folder: Path, journal: Path, jobs: int) -> Gradebook:
     """Grade the class, or go on with it."""
     terms = Terms(assignment=short_assignment(), secret=SECRET, data_dir=os.environ["EVA_DATA"])
-    plan = Plan(make="cohort_class:short", config=terms.to_json())
+    plan = Plan(make="cohort_class:short", config=terms.to_json(), kinds=KINDS)
     with Journal(journal, facts_of(terms)) as opened:
         cohort = Cohort(
             stage([folder]),

@@ -45,10 +45,10 @@ from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor
 
 from eva.data import Dataset, load_data
+from eva.data.mnist_files import fetch, find
 from eva.experiments.exp5 import RECIPE, build_model
-from eva.mnist_files import fetch, find
-from eva.small_conv import small_convolutions
-from eva.trainer import Trainer
+from eva.kernels.gpu_dispatch import small_convolutions
+from eva.training.trainer import Trainer
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "cuda.json"
 CUDA = torch.device("cuda")
@@ -134,7 +134,7 @@ def beside_the_floor(data: Dataset) -> Measure:
 
 def convolution_seconds() -> list[dict[str, float]]:
     """Of a 3x3 convolution and its gradients, from so many channels to as many."""
-    from eva.conv_kernels import Convolution
+    from eva.kernels.gpu_kernels import Convolution
 
     rows = []
     for channels in CHANNELS:

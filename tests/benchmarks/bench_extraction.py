@@ -28,14 +28,14 @@ from typing import Any
 import torch
 
 from eva.data import load_mini
-from eva.device import describe_device, describe_versions
 from eva.experiments import exp5
-from eva.grading.execution import GraphModule
-from eva.grading.export import export_graph
-from eva.grading.judge import judge_static
-from eva.grading.rubric import load_assignment
-from eva.grading.sandbox import Sandbox
-from eva.trainer import Trainer
+from eva.grading.checks.rubric import load_assignment
+from eva.grading.graph.execution import GraphModule
+from eva.grading.graph.export import export_graph
+from eva.grading.judge.judge import judge_static
+from eva.grading.sandbox.sandbox import Sandbox
+from eva.training.device import describe_device, describe_versions
+from eva.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "records" / "benchmarks" / "extraction.json"

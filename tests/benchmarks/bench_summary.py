@@ -24,8 +24,8 @@ import torch
 import torchinfo
 import torchvision
 
-from eva.device import describe_device, describe_versions
-from eva.summary import summary
+from eva.model_summary import summary
+from eva.training.device import describe_device, describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "summary.json"
 MODELS = ("resnet18", "resnet152", "densenet121", "vit_b_16")

@@ -39,7 +39,7 @@ from contestants import (
 from growth import beside_the_floor, growth, start_up
 from peers.common import BATCH
 
-from eva.mnist_files import fetch, find
+from eva.data.mnist_files import fetch, find
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "training.json"
 IMAGES = 60_000

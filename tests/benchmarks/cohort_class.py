@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from eva.data import Dataset
-from eva.grading.rubric import Assignment, load_assignment
-from eva.grading.tasks import Terms, Work
-from eva.grading.work import OfficialWork, load_official_data
+from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.cohort.official_work import OfficialWork, load_official_data
+from eva.grading.cohort.terms import Terms
+from eva.jobs.plan import Work
 
 TRAIN, TEST = 512, 500  # images
 EPOCHS = 1

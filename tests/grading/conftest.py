@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from eva.grading.extraction import SandboxLimits
-from eva.grading.sandbox import Sandbox
-from eva.grading.tiers import Tier, why_not
+from eva.grading.sandbox.outcome import SandboxLimits
+from eva.grading.sandbox.sandbox import Sandbox
+from eva.grading.sandbox.tiers import Tier, why_not
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eva.rf.shapes import plain_result
+from eva.rf.tracing.shapes import plain_result
 
 CONV = torch.ops.aten.convolution.default
 CAT = torch.ops.aten.cat.default

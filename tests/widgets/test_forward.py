@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from eva.data import Dataset, normalise, to_float
+from eva.data import Dataset, normalize, to_float
 from eva.experiments.network import Net
 from eva.export import export_onnx
 from eva.record import Run
@@ -63,7 +63,7 @@ def test_forward_is_pytorch_s(
     }
     found = torch.tensor([a["scores"] for a in node("forward_vectors.mjs", value)["answers"]])
     with torch.no_grad():
-        expected = model(normalise(to_float(images)))
+        expected = model(normalize(to_float(images)))
     assert expected.std() > 0.1
     assert (found - expected).abs().max() < LARGEST_ERROR
     assert (found[:-1] - expected[1:]).abs().max() > 100 * LARGEST_ERROR  # of another image

@@ -1,4 +1,4 @@
-"""The playground's pictures are those that eva.augment draws, and its line is that recipe."""
+"""The playground's pictures are those that eva.data.augment draws, and its line is that recipe."""
 
 import random
 import shutil
@@ -11,8 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from eva import recipe
-from eva.augment import augment
 from eva.data import Dataset
+from eva.data.augment import augment
 from eva.recipe import Interpolation, Recipe, Rotation, Scale, Shear, Shift
 
 WIDGETS = Path(__file__).parents[2] / "docs" / "widgets"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eva.errors import GradingError
-from eva.grading.gradebook import Grade, Gradebook
+from eva.grading.cohort.gradebook import Grade, Gradebook
 from eva.grading.reports import (
     check50_json,
     class_html,

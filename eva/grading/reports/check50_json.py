@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.gradebook import Grade, Gradebook
-from eva.grading.report import Row
+from eva.grading.checks.report import Row
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.gradebook import Grade, Gradebook
 from eva.grading.reports import visible
 from eva.grading.reports.escape import lines, plain
-from eva.grading.verdict import Json, Status
+from eva.json_types import Json
 
 _PASSED = {Status.PASSED: True, Status.FAILED: False}
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.gradebook import Grade, Gradebook, Outcome
-from eva.grading.report import Row
+from eva.grading.checks.report import Row
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports import visible
 from eva.grading.reports.escape import lines, plain
-from eva.grading.verdict import Json, Status
+from eva.json_types import Json
 
 _STATUS = {Status.PASSED: "pass", Status.FAILED: "fail"}
 

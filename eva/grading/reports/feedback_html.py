@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from eva.grading.gradebook import Grade, Gradebook, Outcome
-from eva.grading.report import Row
+from eva.grading.checks.report import Row
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports import visible
 from eva.grading.reports.escape import html_text
 from eva.grading.reports.page import curves, page, table
-from eva.grading.verdict import Status
 
 
 def render(gradebook: Gradebook, grade: Grade) -> str:

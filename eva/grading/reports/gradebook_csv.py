@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 
-from eva.grading.gradebook import Grade, Gradebook
+from eva.grading.cohort.gradebook import Grade, Gradebook
 from eva.grading.reports.escape import csv_cell
 
 NBGRADER = (

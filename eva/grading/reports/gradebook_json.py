@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.gradebook import SCHEMA, Grade, Gradebook, Outcome
-from eva.grading.verdict import Json
+from eva.grading.cohort.gradebook import SCHEMA, Grade, Gradebook, Outcome
+from eva.json_types import Json
 
 
 def render(gradebook: Gradebook) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from eva.grading.gradebook import Grade, Gradebook, Outcome
-from eva.grading.report import Row
+from eva.grading.checks.report import Row
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports.escape import lines, plain
-from eva.grading.verdict import Status
 
 
 def render(gradebook: Gradebook) -> str:

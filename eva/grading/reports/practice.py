@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eva.grading.gradebook import Grade, Gradebook, Outcome, Trained
-from eva.grading.late import Lateness
-from eva.grading.report import Report
-from eva.grading.verdict import Status
+from eva.grading.checks.report import Report
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome, Trained
+from eva.grading.cohort.late import Lateness
 
 
 def practice_gradebook(reports: Sequence[Report]) -> Gradebook:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from eva.grading.gradebook import Gradebook, Outcome
+from eva.grading.cohort.gradebook import Gradebook, Outcome
 from eva.grading.reports.escape import plain
 
 _STYLES = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eva.grading.gradebook import Grade, Gradebook
-from eva.grading.report import Row
-from eva.grading.verdict import Status
+from eva.grading.checks.report import Row
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.gradebook import Grade, Gradebook
 
 _OF_TRAINING = ("reaches", "holds")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eva.grading.gradebook import Grade, Gradebook, Outcome
+from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports.escape import markdown
 
 

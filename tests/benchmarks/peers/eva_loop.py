@@ -8,7 +8,7 @@ from dataclasses import replace
 from eva.data import load_data
 from eva.experiments.exp5 import RECIPE
 from eva.record import EpochRow
-from eva.trainer import Callback, Trainer
+from eva.training.trainer import Callback, Trainer
 from peers.common import Report, device, network, options
 
 

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eva.compiling import compile_model
-from eva.cuda_graph import Replayed
+from eva.kernels.compile import compile_model
+from eva.kernels.cuda_graphs import Replayed
 from peers.common import DECAY, LR, MOMENTUM, device, network, options
 
 REPEATS = 3

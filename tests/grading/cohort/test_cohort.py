@@ -7,9 +7,9 @@ import pytest
 from cohort_fakes import FACTS, FakeSeeds, InlineEngine, grade_class, rubric, write_class
 
 from eva.errors import GradingError
-from eva.grading.cohort import Progress, Shard, require_finished, seconds_in_words
-from eva.grading.gradebook import Gradebook, Outcome, make_gradebook
-from eva.grading.journal import line_of, read_journals
+from eva.grading.cohort.cohort import Progress, Shard, require_finished, seconds_in_words
+from eva.grading.cohort.gradebook import Gradebook, Outcome, make_gradebook
+from eva.grading.cohort.journal import line_of, read_journals
 from eva.grading.reports import FORMATS, gradebook_json
 
 CLASS = {

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from eva.cli import app
 from eva.errors import GradingError
-from eva.grading.gradescope_export import export_gradescope
+from eva.grading.cohort.gradescope_export import export_gradescope
 
 runner = CliRunner()
 

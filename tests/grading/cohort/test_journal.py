@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eva.errors import GradingError
-from eva.grading.journal import Journal, line_of, read_journals
+from eva.grading.cohort.journal import Journal, line_of, read_journals
 
 RESULT = {"tier": "A", "digest": "d", "verdicts": []}
 
@@ -113,7 +113,7 @@ _FILLS_THE_DISK = """
 import resource, sys
 from pathlib import Path
 from eva.errors import GradingError
-from eva.grading.journal import Journal
+from eva.grading.cohort.journal import Journal
 journal = Journal(Path(sys.argv[1]), {"seeds": 3})
 journal.append({"kind": "seed", "key": "d", "index": 0, "result": {}})
 resource.setrlimit(resource.RLIMIT_FSIZE, (journal._size + 40, resource.RLIM_INFINITY))

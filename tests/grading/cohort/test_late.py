@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eva.errors import GradingError
-from eva.grading.late import lateness
-from eva.grading.rubric import Assignment, load_assignment
+from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.cohort.late import lateness
 
 DUE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tiny_core import HONEST, SECRET, grade_tiny, tiny_plan, tiny_terms
 
-from eva.grading.engines import LocalEngine
-from eva.grading.gradebook import Gradebook, Outcome
+from eva.grading.cohort.gradebook import Gradebook, Outcome
 from eva.grading.reports import gradebook_json
+from eva.jobs.processes import LocalEngine
 
 
 def _grade(folder: Path, journal: Path, secret: bytes = SECRET) -> Gradebook:

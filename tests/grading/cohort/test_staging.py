@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eva.errors import GradingError
-from eva.grading import staging
-from eva.grading.candidate import Candidate
-from eva.grading.staging import stage
+from eva.grading.cohort import staging
+from eva.grading.cohort.handed_in import HandedIn
+from eva.grading.cohort.staging import stage
 
 HONEST = "honest 7000 99.5\n"
 
 
-def _one(*paths: Path) -> Candidate:
+def _one(*paths: Path) -> HandedIn:
     (found,) = stage(paths)
     return found
 
@@ -184,7 +184,7 @@ def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None
 def test_a_tar_that_unpacks_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eva.grading.trees.MAX_UNPACKED", 10_000)
+    monkeypatch.setattr("eva.grading.cohort.archives.MAX_UNPACKED", 10_000)
     path = _tar(tmp_path / "anna.tar.gz", {"a.bin": "0" * 20_000, "submission.py": HONEST})
     assert "unpacks to more than 10,000 bytes" in str(_one(path).refusal)
 

@@ -1,0 +1,247 @@
+"""``eva grade --official``, ``--merge`` and ``eva export``: a class from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eva.cli.options import INTERRUPTED, err, friendly_errors, out
+
+if TYPE_CHECKING:
+    from eva.grading.checks.rubric import Assignment
+    from eva.grading.cohort.cohort import Progress, Shard
+    from eva.grading.cohort.gradebook import Gradebook
+    from eva.grading.reports import Target
+
+JOURNAL = Path("eva-grading.jsonl")
+PANEL = "Official grading of a class"
+
+OfficialOption = Annotated[
+    bool,
+    typer.Option(
+        "--official", help="Untrusted code: sandbox and secret seeds.", rich_help_panel=PANEL
+    ),
+]
+SeedsOption = Annotated[
+    int, typer.Option("--seeds", min=1, help="Trainings of each network.", rich_help_panel=PANEL)
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", min=1, help="Processes at once.", rich_help_panel=PANEL)
+]
+SecretOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--secret-file",
+        help="At least 16 bytes that seeds are derived from; keep it.",
+        rich_help_panel=PANEL,
+    ),
+]
+JournalOption = Annotated[
+    Path, typer.Option("--journal", help="Every result is kept there.", rich_help_panel=PANEL)
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", help="Such as 2/8: the second of eight parts.", rich_help_panel=PANEL),
+]
+MergeOption = Annotated[
+    bool,
+    typer.Option("--merge", help="The paths are journals of all shards.", rich_help_panel=PANEL),
+]
+EngineOption = Annotated[str, typer.Option("--engine", help="local or ray.", rich_help_panel=PANEL)]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Of the Ray cluster, or auto.", rich_help_panel=PANEL),
+]
+GpusOption = Annotated[
+    float,
+    typer.Option(
+        "--gpus", min=0, help="Share of a GPU that a training takes on Ray.", rich_help_panel=PANEL
+    ),
+]
+TierOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-tier",
+        help="C: where there is no sandbox, resource limits will do.",
+        rich_help_panel=PANEL,
+    ),
+]
+ReportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report",
+        metavar="FORMAT=FILE",
+        help="json, csv, html, junit, summary; with a file a student: feedback, gradescope, "
+        "classroom, check50. Repeat for more.",
+    ),
+]
+
+export_app = typer.Typer(help="Files for other graders.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Official:
+    """The options of an official grading, as they were typed."""
+
+    paths: Sequence[str]
+    seeds: int
+    jobs: int
+    secret_file: Path | None
+    journal: Path
+    shard: str | None
+    engine: str
+    address: str | None
+    gpus: float
+    allow_tier: str | None
+    data_dir: Path | None
+    device: str
+
+
+def targets_of(reports: Sequence[str] | None) -> list[Target]:
+    """Read ``--report``; a wrong one is wrong usage."""
+    from eva.errors import GradingError
+    from eva.grading.reports import parse_target
+
+    try:
+        return [parse_target(text) for text in reports or ()]
+    except GradingError as error:
+        raise typer.BadParameter(str(error), param_hint="--report") from error
+
+
+def write_reports(gradebook: Gradebook, targets: Sequence[Target]) -> None:
+    """Write all reports and say where they are."""
+    from eva.grading.reports import write_report
+    from eva.grading.reports.escape import plain
+
+    for target in targets:
+        files = write_report(gradebook, target)
+        place = files[0] if len(files) == 1 else f"{target.path} ({len(files)} files)"
+        err.print(f"{target.format}: {plain(str(place))}", markup=False, highlight=False)
+
+
+def grade_officially(options: Official, assignment: Assignment, reports: list[Target]) -> int:
+    """Grade a class, print its table, write its reports; return the exit code."""
+    from eva.grading.cohort.cohort import require_finished
+    from eva.grading.cohort.official import EngineName, grade_class
+    from eva.grading.cohort.terms import Terms
+
+    if options.engine not in list(EngineName):
+        raise typer.BadParameter(f"known: {', '.join(EngineName)}", param_hint="--engine")
+    if options.allow_tier not in (None, "C"):
+        raise typer.BadParameter("only C has to be allowed", param_hint="--allow-tier")
+    shard = _shard(options.shard)
+    terms = Terms(
+        assignment=assignment,
+        secret=_secret(options.secret_file),
+        seeds=options.seeds,
+        allow_tier_c=options.allow_tier == "C",
+        data_dir=None if options.data_dir is None else str(options.data_dir),
+        device=options.device,
+    )
+    try:
+        gradebook, cohort = grade_class(
+            options.paths,
+            terms,
+            journal=options.journal,
+            engine=EngineName(options.engine),
+            jobs=options.jobs,
+            address=options.address,
+            gpus=options.gpus,
+            shard=shard,
+            show=_show,
+        )
+    except KeyboardInterrupt:
+        err.print(f"\nInterrupted; {options.journal} has all results: the same command goes on.")
+        raise typer.Exit(INTERRUPTED) from None
+    _finish(gradebook, reports)
+    require_finished(cohort)
+    if shard is not None and gradebook.exit_code == 3:
+        return 0  # the other shards do the rest
+    return gradebook.exit_code
+
+
+def merge(journals: Sequence[str], assignment: Assignment, reports: list[Target]) -> int:
+    """Put the journals of shards together; return the exit code."""
+    from eva.grading.cohort.official import merge_journals
+
+    gradebook = merge_journals([Path(path) for path in journals], assignment)
+    _finish(gradebook, reports)
+    return gradebook.exit_code
+
+
+def _finish(gradebook: Gradebook, reports: list[Target]) -> None:
+    from eva.grading.reports.terminal import summary_table
+
+    out.print(summary_table(gradebook))
+    write_reports(gradebook, reports)
+
+
+def _shard(text: str | None) -> Shard | None:
+    from eva.errors import GradingError
+    from eva.grading.cohort.cohort import Shard
+
+    try:
+        return None if text is None else Shard.parse(text)
+    except GradingError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard") from error
+
+
+def _secret(path: Path | None) -> bytes:
+    if path is None:
+        raise typer.BadParameter(
+            "an official grading needs one: `openssl rand -hex 32 > secret.txt`",
+            param_hint="--secret-file",
+        )
+    try:
+        return path.read_bytes().strip()
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{path} can't be read: {error.strerror}", param_hint="--secret-file"
+        ) from error
+
+
+def _show(progress: Progress) -> None:
+    """A line for each piece of news, with the time that is left."""
+    from eva.grading.cohort.cohort import seconds_in_words
+    from eva.grading.reports.escape import plain
+
+    if progress.news:
+        left = "" if progress.eta is None else f", {seconds_in_words(progress.eta)} left"
+        err.print(
+            f"[{progress.looked_at}/{progress.files} checked, "
+            f"{progress.trained}/{progress.trainings} trained{left}] {plain(progress.news)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@export_app.command()
+def gradescope(
+    folder: Annotated[Path, typer.Argument(help="Made anew; zip its content and upload that.")],
+    assignment: Annotated[
+        str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
+    ] = "mnist_8k",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each network.")] = 3,
+    package: Annotated[
+        str | None,
+        typer.Option("--package", help="What pip installs; default: this version of eva."),
+    ] = None,
+    allow_tier: Annotated[
+        str | None, typer.Option("--allow-tier", help="C: resource limits will do.")
+    ] = None,
+) -> None:
+    """Write an autograder folder for Gradescope, with a secret of its own."""
+    with friendly_errors():
+        from eva.grading.cohort.gradescope_export import export_gradescope
+
+        if allow_tier not in (None, "C"):
+            raise typer.BadParameter("only C has to be allowed", param_hint="--allow-tier")
+        for file in export_gradescope(
+            folder, assignment, seeds=seeds, package=package, allow_tier_c=allow_tier == "C"
+        ):
+            out.print(str(file), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,242 @@
+"""The commands check, grade and watch; :func:`register` adds them to the app of ``eva.cli``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eva.cli.cohort import (
+    JOURNAL,
+    AddressOption,
+    EngineOption,
+    GpusOption,
+    JobsOption,
+    JournalOption,
+    MergeOption,
+    Official,
+    OfficialOption,
+    ReportOption,
+    SecretOption,
+    SeedsOption,
+    ShardOption,
+    TierOption,
+    export_app,
+    grade_officially,
+    merge,
+    targets_of,
+    write_reports,
+)
+
+if TYPE_CHECKING:
+    from eva.errors import EvaError
+    from eva.grading.checks.report import Report
+    from eva.grading.checks.rubric import Assignment
+
+INTERRUPTED = 130
+
+SubmissionArgument = Annotated[
+    str, typer.Argument(help="A file, a folder with submission.py, or a dotted module name.")
+]
+AssignmentOption = Annotated[
+    str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
+]
+HintsOption = Annotated[
+    int, typer.Option("--hints", count=True, help="One more hint a failed check; repeat for more.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an app."""
+    app.command("check")(check_command)
+    app.command("grade")(grade_command)
+    app.command("watch")(watch_command)
+    app.add_typer(export_app, name="export")
+
+
+def check_command(
+    submission: SubmissionArgument,
+    assignment: AssignmentOption = "mnist_8k",
+    hints: HintsOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the fast checks of an assignment: no training, no data."""
+    from eva.cli.options import friendly_errors
+
+    with friendly_errors():
+        from eva.grading.practice.grade import check
+
+        _load_rubric(assignment)
+        report = check(submission, assignment, hints=hints)
+        if as_json:
+            sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+        else:
+            _print(report)
+    raise typer.Exit(report.exit_code)
+
+
+def grade_command(
+    submissions: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders with submission.py, or module names; with --official also "
+            "folders and archives of submissions, and a roster (.csv)."
+        ),
+    ],
+    assignment: AssignmentOption = "mnist_8k",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA)."),
+    ] = None,
+    data: Annotated[
+        str, typer.Option("--data", help="mnist; auto trains on mnist-mini where MNIST is not.")
+    ] = "mnist",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Copy record and pictures there.", show_default=False),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Train again, even if nothing changed.")
+    ] = False,
+    hints: HintsOption = 0,
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+    official: OfficialOption = False,
+    seeds: SeedsOption = 3,
+    jobs: JobsOption = 1,
+    secret_file: SecretOption = None,
+    journal: JournalOption = JOURNAL,
+    shard: ShardOption = None,
+    merge_: MergeOption = False,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    gpus: GpusOption = 0.0,
+    allow_tier: TierOption = None,
+) -> None:
+    """Run all checks: train each submission once on full MNIST, and print its score.
+
+    With --official a whole class of untrusted code is graded, with secret seeds, into a gradebook.
+    """
+    from eva.cli.options import err, friendly_errors, out
+
+    reports = []
+    with friendly_errors():
+        rubric = _load_rubric(assignment)
+        targets = targets_of(report)
+        if merge_:
+            raise typer.Exit(merge(submissions, rubric, targets))
+        if official:
+            options = Official(
+                paths=submissions,
+                seeds=seeds,
+                jobs=jobs,
+                secret_file=secret_file,
+                journal=journal,
+                shard=shard,
+                engine=engine,
+                address=address,
+                gpus=gpus,
+                allow_tier=allow_tier,
+                data_dir=data_dir,
+                device=device,
+            )
+            raise typer.Exit(grade_officially(options, rubric, targets))
+        if secret_file or shard or address or allow_tier or engine != "local":
+            raise typer.BadParameter(
+                "these options are of an official grading", param_hint="without --official"
+            )
+        from eva.grading.practice.grade import Grading, require_submission
+
+        console = err if as_json else out
+        for submission in submissions:
+            require_submission(submission)
+        for submission in submissions:
+            grading = Grading(
+                submission,
+                rubric,
+                data=data,
+                data_dir=data_dir,
+                device=device,
+                cache=not no_cache,
+                out=folder,
+                show=lambda line: console.print(line, markup=False, highlight=False),
+            )
+            try:
+                reports.append(grading.report(hints=hints))
+            except KeyboardInterrupt:
+                err.print("\nInterrupted; the same command goes on after the last whole epoch.")
+                raise typer.Exit(INTERRUPTED) from None
+            if not as_json:
+                _print(reports[-1])
+        if as_json:
+            sys.stdout.write(json.dumps([report.to_json() for report in reports], indent=1) + "\n")
+        elif len(reports) > 1:
+            _print_totals(reports)
+        if targets:
+            from eva.grading.reports.practice import practice_gradebook
+
+            write_reports(practice_gradebook(reports), targets)
+    codes = {report.exit_code for report in reports}
+    raise typer.Exit(1 if 1 in codes else max(codes))
+
+
+def watch_command(
+    submission: SubmissionArgument,
+    assignment: AssignmentOption = "mnist_8k",
+    hints: HintsOption = 0,
+) -> None:
+    """Run the fast checks at every save, until Ctrl-C."""
+    from eva.cli.options import err, friendly_errors, out
+
+    with friendly_errors():
+        from eva.grading.checks.report import Report
+        from eva.grading.practice.watch import watch
+
+        _load_rubric(assignment)
+
+        def show(result: Report | EvaError) -> None:
+            out.clear()
+            if isinstance(result, Report):
+                _print(result)
+            else:
+                err.print(f"{type(result).__name__}: {result}", markup=False, highlight=False)
+            out.print("\nWatching; Ctrl-C ends it.", style="dim")
+
+        try:
+            watch(submission, assignment, show=show, hints=hints)
+        except KeyboardInterrupt:
+            out.print()
+
+
+def _load_rubric(name: str) -> Assignment:
+    """An assignment that trains a network; any other name is wrong usage."""
+    from eva.errors import GradingError
+    from eva.grading.checks.rubric import load_assignment
+
+    try:
+        rubric = load_assignment(name)
+        rubric.network_limits()
+    except GradingError as error:
+        raise typer.BadParameter(str(error), param_hint="--assignment") from error
+    return rubric
+
+
+def _print(report: Report) -> None:
+    from eva.cli.options import out
+
+    out.print(report, soft_wrap=True, highlight=False)
+
+
+def _print_totals(reports: Sequence[Report]) -> None:
+    from eva.cli.options import out
+
+    out.print()
+    for report in reports:
+        total = f"{report.points}/{report.assignment.points}"
+        out.print(f"{total:>6}  {report.submission}", markup=False, highlight=False)

@@ -1,0 +1,147 @@
+"""Commands about a model that train nothing: ``eva summary``, ``eva rf``, ``eva export onnx``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eva.cli.options import FAILED, JsonOption, SubmissionArgument, err, friendly_errors, out
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(help="file.py:Name, package.module:Name, or a submission.", metavar="TARGET"),
+]
+InputOption = Annotated[
+    list[str],
+    typer.Option(
+        "--input", "-i", help="Channels x height x width, such as 1x28x28; once an input."
+    ),
+]
+
+
+class SummaryFormat(StrEnum):
+    """The formats of :class:`eva.summary.Format`, known without importing PyTorch."""
+
+    CLASSIC = "classic"
+    RICH = "rich"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    JSON = "json"
+    CSV = "csv"
+
+
+def summary(
+    target: TargetArgument,
+    sizes: InputOption,
+    format: Annotated[SummaryFormat, typer.Option(help="How to show it.")] = SummaryFormat.RICH,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Of the deepest rows.", show_default="all")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Such as input,output,params,trainable,mult_adds,rf,jump,padding."),
+    ] = None,
+    ops: Annotated[bool, typer.Option("--ops", help="Rows for functional operations too.")] = False,
+) -> None:
+    """Show what every layer of a model gets, gives, holds and sees."""
+    with friendly_errors():
+        from eva.model_summary import ModelForwardError, Summary, parse_size
+        from eva.model_summary import summary as summarize
+        from eva.model_summary.columns import DEFAULT_COLUMNS
+        from eva.submission import load_model
+
+        def show(found: Summary) -> None:
+            colour = out.is_terminal and not out.no_color
+            text = found.render(format.value, width=out.width, colour=colour)
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+        model = load_model(target)
+        shown = DEFAULT_COLUMNS if columns is None else columns.split(",")
+        parsed = [parse_size(size) for size in sizes]
+        try:
+            show(summarize(model, parsed, columns=shown, depth=depth, ops=ops))
+        except ModelForwardError as error:
+            show(error.summary)
+            err.print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(FAILED) from error
+
+
+def rf(
+    target: TargetArgument,
+    sizes: InputOption,
+    layer: Annotated[
+        str | None, typer.Option(help="Name of a layer.", show_default="the output")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what one unit of a layer sees of the input."""
+    with friendly_errors():
+        from eva.model_summary import parse_size
+        from eva.model_summary.columns import format_field
+        from eva.rf import receptive_field
+        from eva.submission import load_model
+
+        field = receptive_field(
+            load_model(target), [parse_size(size) for size in sizes], layer=layer
+        )
+        if as_json:
+            sys.stdout.write(json.dumps(field.to_json()) + "\n")
+            return
+        lines = {
+            "field": f"{format_field(field)} ({field.status})",
+            "jump": _join(field.jump),
+            "padding": _join(field.padding),
+            "start": _join(field.start),
+            "density": _join(field.density),
+        }
+        for name, text in lines.items():
+            out.print(f"{name:<8} {text}", highlight=False)
+        if field.misaligned:
+            out.print("Branches of unequal centres were joined: units see a union.")
+        for cause in field.causes:
+            out.print(f"Not exact because of {cause}.", markup=False, highlight=False)
+
+
+def _join(values: tuple[object, ...]) -> str:
+    """One value where all axes agree; fractions as people write them."""
+    texts = ["none" if value is None else str(value) for value in values]
+    return texts[0] if len(set(texts)) == 1 else " x ".join(texts)
+
+
+def onnx(
+    submission: SubmissionArgument,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Left by `eva train`. Default: runs/NAME-seed0/checkpoint.pt.", show_default=False
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Default: NAME.onnx.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a trained network as an ONNX file, for programs without PyTorch."""
+    with friendly_errors():
+        from eva.export import export_onnx
+        from eva.submission import load_submission
+        from eva.training.checkpoint import load_weights
+
+        loaded = load_submission(submission)
+        model = loaded.build()
+        run = load_weights(
+            checkpoint or Path("runs") / f"{loaded.slug}-seed0" / "checkpoint.pt", model
+        )
+        written = export_onnx(model, run, file or Path(f"{loaded.slug}.onnx"))
+        tested = f", {run.rows[-1].test_accuracy:.2f} % on {run.data.name}" if run.rows else ""
+        out.print(
+            f"{written}: {run.parameters:,} parameters{tested}, "
+            f"{written.stat().st_size / 1000:.0f} kB",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,1 @@
+"""Checks: what an assignment asks of a graph, a recipe and a record."""

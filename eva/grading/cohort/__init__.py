@@ -1,0 +1,1 @@
+"""A class: from what was handed in to a gradebook."""

@@ -1,0 +1,252 @@
+"""The coordinator: takes a class through staging, checks and training, and survives being killed.
+
+It imports no student code and unpickles nothing: students' files go to workers as bytes, and what
+comes back is JSON. Every result is in the journal before the next step is planned from it, so a
+second start with the same journal goes on where the first one was ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eva.errors import GradingError
+from eva.grading.checks.rubric import Assignment
+from eva.grading.cohort.gradebook import Gradebook, Seeds, make_gradebook, results_of, trains
+from eva.grading.cohort.handed_in import HandedIn
+from eva.grading.cohort.journal import Contents, Journal
+from eva.grading.cohort.terms import seed_task, static_task
+from eva.jobs.engine import Answer, Engine
+from eva.jobs.plan import Task
+from eva.json_types import Json
+
+_POLL = 5.0  # seconds to wait for an answer before saying again how far it is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One of ``of`` parts of a class, counted from 1; identical files are in the same part."""
+
+    index: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read "2/8".
+
+        Raises:
+            GradingError: It is not two numbers, or the first is not among the second.
+        """
+        first, _, second = text.partition("/")
+        if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+            raise GradingError(f"a shard is such as 2/8, the second of eight; came {text!r}.")
+        return cls(index=int(first), of=int(second))
+
+    def holds(self, digest: str) -> bool:
+        """Whether a submission with this digest is in this part."""
+        number = int(hashlib.sha256(digest.encode()).hexdigest()[:12], 16)
+        return number % self.of == self.index - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a class is.
+
+    Attributes:
+        looked_at: Different files that went through checks 1 to 6, of ``files``.
+        files: Different files of this shard.
+        trained: Trainings that are done, of ``trainings``; the latter grows near the line.
+        trainings: Trainings known to be needed.
+        eta: Seconds to go; None before the first training or check was timed.
+        news: What has just ended; empty where nothing did.
+    """
+
+    looked_at: int
+    files: int
+    trained: int
+    trainings: int
+    eta: float | None
+    news: str = ""
+
+
+class Cohort:
+    """A class on its way to a gradebook.
+
+    Args:
+        candidates: From :func:`eva.grading.cohort.staging.stage`.
+        assignment: To grade by.
+        seeds: The statistics.
+        journal: Opened for this grading.
+        engine: Does the work.
+        shard: The part to grade; None for all.
+        show: Called with progress, about every few seconds and after each result.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[HandedIn],
+        assignment: Assignment,
+        *,
+        seeds: Seeds,
+        journal: Journal,
+        engine: Engine,
+        shard: Shard | None = None,
+        show: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._assignment = assignment
+        self._seeds = seeds
+        self._journal = journal
+        self._engine = engine
+        self._show = show
+        self._students: list[dict[str, Json]] = [one.to_json() for one in candidates]
+        mine = [one for one in candidates if one.digest and (not shard or shard.holds(one.digest))]
+        self._files = {one.digest: one.files for one in mine}
+        self._names = {one.digest: one.student for one in reversed(mine)}
+        self._running: dict[str, tuple[str, str, int]] = {}
+        self._seconds: dict[str, list[float]] = {"static": [], "seed": []}
+        self.errors: dict[str, str] = {}
+
+    @property
+    def contents(self) -> Contents:
+        """What the journal holds by now."""
+        return self._journal.contents
+
+    def run(self) -> Gradebook:
+        """Do all that is missing; what a worker could not do stays unfinished, in ``errors``.
+
+        Raises:
+            GradingError: The journal can't be written.
+        """
+        if self.contents.students != self._students:
+            self._journal.append({"kind": "class", "students": list(self._students)})
+            self.contents.students[:] = self._students
+        try:
+            self._feed()
+            while self._running:
+                for answer in self._engine.wait(_POLL):
+                    self._take(answer)
+                self._feed()
+                self._show(self._progress())
+        finally:
+            self._engine.close()
+        return make_gradebook(self.contents, self._assignment, self._seeds)
+
+    def _feed(self) -> None:
+        """Give the engine as much as it can run: checks first, then trainings."""
+        for name, (kind, key, index) in self._needed().items():
+            if len(self._running) >= self._engine.slots:
+                return
+            if name not in self._running and name not in self.errors:
+                self._running[name] = (kind, key, index)
+                self._engine.submit(name, self._task(kind, key, index))
+
+    def _needed(self) -> dict[str, tuple[str, str, int]]:
+        """Everything that is not in the journal and that can be started now, by name."""
+        needed = {
+            f"static {digest}": ("static", digest, 0)
+            for digest in self._files
+            if digest not in self.contents.static
+        }
+        for digest in self._graphs():
+            for index in range(self._wanted(digest)):
+                if (digest, index) not in self.contents.seeds:
+                    needed[f"seed {digest} {index}"] = ("seed", digest, index)
+        return needed
+
+    def _graphs(self) -> dict[str, dict[str, Any]]:
+        """Static results that go on to training, one a graph, in the order of the class."""
+        found: dict[str, dict[str, Any]] = {}
+        for source in self._files:
+            static = self.contents.static.get(source)
+            if static is not None and trains(static):
+                found.setdefault(static["digest"], static)
+        return found
+
+    def _wanted(self, digest: str) -> int:
+        return self._seeds.wanted(results_of(self.contents, digest))
+
+    def _task(self, kind: str, key: str, index: int) -> Task:
+        if kind == "static":
+            return static_task(self._files[key])
+        return seed_task(self._graphs()[key], index)
+
+    def _take(self, answer: Answer) -> None:
+        """Journal an answer before anything is planned from it."""
+        kind, key, index = self._running.pop(answer.task)
+        if answer.result is None:
+            self.errors[answer.task] = answer.error or "no answer"
+            self._show(self._progress(f"{self._name(kind, key)}: {self.errors[answer.task]}"))
+            return
+        self._seconds[kind].append(answer.seconds)
+        if kind == "static":
+            self._journal.append({"kind": kind, "key": key, "result": answer.result})
+            self.contents.static[key] = answer.result
+            what = "checked"
+        else:
+            self._journal.append(
+                {"kind": kind, "key": key, "index": index, "result": answer.result}
+            )
+            self.contents.seeds[key, index] = answer.result
+            what = f"trained with seed {index + 1}"
+        self._show(self._progress(f"{self._name(kind, key)} {what}"))
+
+    def _name(self, kind: str, key: str) -> str:
+        """A student to name in progress."""
+        if kind == "static":
+            return self._names[key]
+        statics = self.contents.static
+        return next(
+            name
+            for source, name in self._names.items()
+            if source in statics and statics[source]["digest"] == key
+        )
+
+    def _progress(self, news: str = "") -> Progress:
+        looked_at = sum(digest in self.contents.static for digest in self._files)
+        graphs = self._graphs()
+        trainings = sum(self._wanted(digest) for digest in graphs)
+        trained = sum(len(results_of(self.contents, digest)) for digest in graphs)
+        return Progress(
+            looked_at=looked_at,
+            files=len(self._files),
+            trained=trained,
+            trainings=trainings,
+            eta=self._eta(looked_at, trainings - trained, len(graphs)),
+            news=news,
+        )
+
+    def _eta(self, looked_at: int, trainings: int, graphs: int) -> float | None:
+        """Mean seconds of what was done, times what is to do, over the workers."""
+        left = len(self._files) - looked_at
+        share = graphs / looked_at if looked_at else 0.0
+        trainings += round(left * share) * self._seeds.wanted([])
+        total = 0.0
+        for count, seconds in ((left, self._seconds["static"]), (trainings, self._seconds["seed"])):
+            if count and not seconds:
+                return None
+            total += count * sum(seconds) / len(seconds) if count else 0.0
+        return total / self._engine.slots
+
+
+def require_finished(cohort: Cohort) -> None:
+    """Complain about what no worker could do.
+
+    Raises:
+        GradingError: The message names the first; the same command tries again.
+    """
+    if cohort.errors:
+        first = next(iter(cohort.errors.values()))
+        raise GradingError(
+            f"{len(cohort.errors)} tasks could not be done; the first: {first}.",
+            "Everything else is graded and kept; the same command tries these again.",
+        )
+
+
+def seconds_in_words(seconds: float) -> str:
+    """Such as "1 h 12 min", "3 min" or "40 s"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,87 @@
+"""The terms of an official grading, and its two kinds of tasks.
+
+A task is ``{"kind": "static", "files": ...}`` or
+``{"kind": "seed", "capture": ..., "index": ...}``.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from typing import Any
+
+from eva.errors import GradingError
+from eva.grading.checks.rubric import Assignment
+from eva.jobs.plan import Task
+from eva.json_types import Json
+
+MIN_SECRET = 16  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What an official grading is.
+
+    Attributes:
+        assignment: With limits, points and the late policy.
+        secret: Of the instructor; seeds are derived from it.
+        seeds: Trainings of a submission that is not near the line.
+        allow_tier_c: Accept extraction with resource limits alone.
+        data_dir: Folder that holds MNIST/raw, on every machine that works.
+        device: That trains.
+    """
+
+    assignment: Assignment
+    secret: bytes
+    seeds: int = 3
+    allow_tier_c: bool = False
+    data_dir: str | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < MIN_SECRET:
+            raise GradingError(
+                f"the secret has {len(self.secret)} bytes; at least {MIN_SECRET} are needed, so "
+                "that no student can guess the seeds.",
+                "Make one with `openssl rand -hex 32 > secret.txt`, and keep it.",
+            )
+        if self.seeds < 1:
+            raise GradingError(f"{self.seeds} seeds decide nothing; at least 1 is needed.")
+
+    def to_json(self) -> dict[str, Json]:
+        """For workers; it holds the secret, so it is never written to a file."""
+        return {
+            "assignment": json.loads(self.assignment.model_dump_json()),
+            "secret": self.secret.hex(),
+            "seeds": self.seeds,
+            "allow_tier_c": self.allow_tier_c,
+            "data_dir": self.data_dir,
+            "device": self.device,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Terms:
+        """Read what :meth:`to_json` gave."""
+        rubric = Assignment.model_validate_json(json.dumps(value["assignment"]))
+        return cls(**value | {"assignment": rubric, "secret": bytes.fromhex(value["secret"])})
+
+
+def static_task(files: dict[str, bytes]) -> Task:
+    """Extract a submission and answer checks 1 to 6."""
+    return {"kind": "static", "files": {name: encode(files[name]) for name in sorted(files)}}
+
+
+def seed_task(static: dict[str, Any], index: int) -> Task:
+    """Train what a static task captured, with one seed."""
+    return {"kind": "seed", "capture": static["capture"], "index": index}
+
+
+def encode(content: bytes) -> str:
+    """Bytes as text that JSON can hold."""
+    return b64encode(content).decode()
+
+
+def decode(text: str) -> bytes:
+    """What :func:`encode` was given."""
+    return b64decode(text, validate=True)

@@ -1,0 +1,1 @@
+"""From a submission's code to a graph: what is graded."""

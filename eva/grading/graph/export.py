@@ -1,0 +1,108 @@
+"""From a model to its graph: ``torch.export`` in both modes, then a graph of our own."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eva.errors import GradingError
+from eva.grading.graph.conversion import Conversion, Store, Unsupported
+from eva.grading.graph.graph import Graph
+
+BATCH = 3  # of the example; every larger batch is the same to torch.export
+
+
+def export_graph(model: nn.Module, input_size: tuple[int, int, int]) -> Graph:
+    """Capture a model in train and in eval mode, with a symbolic batch size.
+
+    Args:
+        model: Maps (batch, *input_size) to scores; its mode is left as it was.
+        input_size: Channels, height and width.
+
+    Raises:
+        Uncountable: It reads numbers that no graph could hold.
+        Unsupported: torch.export, or our graph, has no words for what it does.
+    """
+    root = _Root(unwrap(model))
+    was_training = model.training
+    example = torch.randn(BATCH, *input_size, generator=torch.Generator().manual_seed(0))
+    store = Store()
+    programs = {}
+    try:
+        for mode in (True, False):
+            root.train(mode)
+            programs[mode] = Conversion(_exported(root, example), store).program()
+    finally:
+        root.train(was_training)
+    graph = Graph(train=programs[True], eval=programs[False], stored=store.tensors())
+    try:
+        graph.validate()
+        graph.to_json()  # fails for an argument that JSON has no words for
+    except GradingError as error:
+        raise Unsupported(error.problem, error.hint) from error
+    return graph
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Take ``torch.compile`` off a model and off the modules inside it."""
+    model = getattr(model, "_orig_mod", model)
+    for module in list(model.modules()):
+        if module._compiled_call_impl is not None:
+            module._compiled_call_impl = None
+        for name, child in list(module._modules.items()):
+            if child is not None and hasattr(child, "_orig_mod"):
+                module._modules[name] = child._orig_mod
+    return model
+
+
+class _Root(nn.Module):
+    """Holds the model, so that none of its own overridden methods list its parameters."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.m = model
+
+    def forward(self, x: Tensor) -> Any:
+        return self.m(x)
+
+
+def _exported(root: nn.Module, example: Tensor) -> Any:
+    import torch.export  # heavy: 2 s of imports, wanted by nothing else
+
+    shapes = ({0: torch.export.Dim.DYNAMIC},)
+    with _quiet():
+        try:
+            return torch.export.export(root, (example,), dynamic_shapes=shapes, strict=False)
+        except Exception as error:  # torch.export raises whatever its many layers raise
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "?"
+            mode = "train" if root.training else "eval"
+            raise Unsupported(
+                f"torch.export can't write forward in {mode} mode as a graph: "
+                f"{type(error).__name__}: {reason}",
+                "Decisions that depend on numbers in a tensor (`if x.mean() > 0`, `.item()`) and "
+                "on the batch size are the usual reasons.",
+            ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings, log lines and prints of torch.export away from the student."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

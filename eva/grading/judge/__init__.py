@@ -1,0 +1,1 @@
+"""The judge: a graph of a stranger, admitted and trained by secret seeds."""

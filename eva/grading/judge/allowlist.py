@@ -1,0 +1,169 @@
+"""Which graphs of strangers may run here at all, decided before a byte of theirs is allocated.
+
+A graph is admitted when its operations are on a list, its literals are tame, and a run with fake
+tensors, which have shapes and no memory, stays small for every batch size that the judge uses.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from eva.errors import GradingError
+from eva.grading.checks.verdict import Limits
+from eva.grading.graph.counting import MAX_WORK
+from eva.grading.graph.execution import steps
+from eva.grading.graph.graph import Graph
+from eva.grading.graph.nodes import Node, Program
+from eva.recipe import RandomCrop, RandomErasing, Recipe, Shift
+from eva.training.evaluation import BATCH as EVALUATED
+from eva.training.evaluation import GPU_BATCH as EVALUATED_ON_A_GPU
+
+MAX_NUMBERS = 8_000_000  # computed for one image; the reference computes 0.2 million
+MAX_FIXED = 64_000_000  # computed whatever the batch
+MAX_BATCH = 8192
+MAX_AUGMENTATIONS = 16
+MAX_PIXELS = 56  # of a shift, a padding or an erased square: twice the image
+_BATCHES = (1, 2, 8, 128)  # of the checks
+_FACTOR = 20  # times the work that a person would be asked about
+
+_NAMES = """
+relu relu6 leaky_relu prelu _prelu_kernel elu selu celu gelu silu mish hardswish hardsigmoid
+hardtanh sigmoid log_sigmoid tanh softplus softmax log_softmax _softmax _log_softmax threshold
+rrelu glu softshrink hardshrink conv1d conv2d conv_transpose2d linear matmul mm bmm addmm
+baddbmm einsum mv dot scaled_dot_product_attention batch_norm instance_norm group_norm
+layer_norm rms_norm _weight_norm _weight_norm_interface norm linalg_vector_norm
+adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d avg_pool1d avg_pool2d max_pool1d
+max_pool2d max_pool2d_with_indices dropout feature_dropout alpha_dropout feature_alpha_dropout
+native_dropout bernoulli rand rand_like randn randn_like add sub rsub mul div neg abs exp expm1
+log log1p log2 sqrt rsqrt pow square reciprocal sin cos tan sinh cosh asin acos atan atan2 sign
+frac floor ceil round trunc clamp clamp_min clamp_max maximum minimum where masked_fill lerp
+addcmul addcdiv eq ne lt le gt ge logical_and logical_or logical_not logical_xor remainder fmod
+erf floor_divide true_divide isnan isinf isfinite nan_to_num mean sum prod amax amin max min
+argmax argmin std var std_mean var_mean logsumexp cumsum cumprod any all topk sort argsort view
+reshape flatten unflatten squeeze unsqueeze permute transpose t movedim swapaxes expand
+expand_as repeat cat concat stack split split_with_sizes chunk unbind slice select narrow index
+index_select gather roll flip rot90 pad constant_pad_nd reflection_pad2d replication_pad2d clone
+contiguous detach alias copy to _to_copy type_as lift_fresh lift_fresh_copy diagonal tril triu
+pixel_shuffle pixel_unshuffle channel_shuffle unfold im2col col2im upsample_nearest2d
+upsample_bilinear2d upsample_bicubic2d sym_size view_as reshape_as broadcast_to fill zero zeros
+ones full arange linspace eye zeros_like ones_like full_like new_zeros new_ones new_full
+scalar_tensor meshgrid
+"""
+ALLOWED = frozenset(_NAMES.split())
+"""Operations of PyTorch that a network may use, in place (with a trailing underscore) or not."""
+_WORDS = {"none", "constant", "reflect", "replicate", "circular", "same", "valid", "mean", "sum"}
+_WORDS |= {"floor", "trunc", "tanh", "ij", "xy", "nearest", "bilinear", "bicubic"}
+
+
+def admit(graph: Graph, recipe: Recipe | None, limits: Limits, train_size: int = 60_000) -> None:
+    """Refuse a graph that should not be run here, without running it.
+
+    Args:
+        graph: Of a stranger.
+        recipe: Theirs; without one the batches of the checks alone are looked at.
+        limits: Of the assignment.
+        train_size: Images that it will be trained on; the last batch is what remains of them.
+
+    Raises:
+        GradingError: It uses an operation that is not on the list, or needs too much.
+    """
+    for program in (graph.train, graph.eval):
+        for node in program.nodes:
+            _require_tame(node)
+    batch = 128 if recipe is None else recipe.batch_size
+    if batch > MAX_BATCH:
+        raise GradingError(f"batches of {batch:,} images; at most {MAX_BATCH:,} are trained here.")
+    sizes = {
+        True: sorted({*_BATCHES, batch, train_size % batch or batch}),
+        False: sorted({*_BATCHES, EVALUATED, EVALUATED_ON_A_GPU}),
+    }
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        for training, program in ((True, graph.train), (False, graph.eval)):
+            for size in sizes[training]:
+                _require_small(graph, program, size, limits)
+
+
+def admit_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe whose augmentation would not fit in memory.
+
+    Raises:
+        GradingError: The message names the part.
+    """
+    if len(recipe.augment) > MAX_AUGMENTATIONS:
+        raise GradingError(f"{len(recipe.augment)} augmentations; at most {MAX_AUGMENTATIONS}.")
+    for part in recipe.augment:
+        match part:
+            case RandomCrop(padding=size) | RandomErasing(pixels=size) | Shift(pixels=size):
+                if size > MAX_PIXELS:
+                    name = type(part).__name__
+                    raise GradingError(
+                        f"{name} of {size:g} pixels; at most {MAX_PIXELS} make sense."
+                    )
+
+
+def _require_tame(node: Node) -> None:
+    room, name, *rest = node.op.split(".")
+    if room == "aten":
+        known = name in ALLOWED or (name.endswith("_") and name[:-1] in ALLOWED)
+        if not known or any(o == "out" or o.endswith("_out") for o in rest):
+            raise GradingError(
+                f"forward uses {name}, which is not on the list of operations that the judge runs.",
+                "A person can look at it, and the list can grow.",
+            )
+    for literal in _literals((node.args, tuple(node.kwargs.values()))):
+        if isinstance(literal, str) and literal not in _WORDS:
+            raise GradingError(f"{node.op} has the argument {literal!r:.40}, which is not known.")
+        if isinstance(literal, int) and abs(literal) >= 2**63:
+            raise GradingError(f"{node.op} has a number of more than 64 bits.")
+
+
+def _literals(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _literals(item)
+    else:
+        yield value
+
+
+def _require_small(graph: Graph, program: Program, batch: int, limits: Limits) -> None:
+    """Run a program on fake images, and add up what it would compute."""
+    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+        tensors = {s.name: torch.empty(s.data.shape, dtype=s.data.dtype) for s in graph.stored}
+        image = torch.empty((batch, *limits.input_size))
+        numbers = 0
+        try:
+            for node, parts in steps(program, tensors, image):
+                for part in parts:
+                    if isinstance(part, Tensor):
+                        numbers += part.numel()
+                    else:
+                        _require_tame_size(node, part)
+                if numbers > MAX_FIXED + batch * MAX_NUMBERS:
+                    raise GradingError(
+                        f"forward computes more than {MAX_NUMBERS:,} numbers for an image."
+                    )
+        except GradingError:
+            raise
+        except Exception as error:  # whatever an operation says of shapes that do not fit
+            if batch == 1:
+                return  # a norm of one value an image: the check of the shapes tells it
+            text = (str(error).strip().splitlines() or [""])[0][:200]
+            raise GradingError(
+                f"the graph can't run on a batch of {batch}: {type(error).__name__}: {text}"
+            ) from error
+        work = counter.get_total_flops() // batch
+    if work > _FACTOR * MAX_WORK:
+        raise GradingError(f"an image takes {work:,} multiplications and additions.")
+
+
+def _require_tame_size(node: Node, value: object) -> None:
+    if isinstance(value, (int, float)) and abs(value) >= 2**62:
+        raise GradingError(f"{node.op} gives a size beyond all use.")

@@ -1,0 +1,222 @@
+"""The judge: from what came out of the sandbox to checks 1 to 6, and to trainings by secret seeds.
+
+Nothing that a student wrote is believed. The graph is read and admitted before it is run, its
+first weights are drawn here, the Trainer's loop trains it by the declared recipe, and the test
+images come in an order of the judge's own. The graph sees images and never a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Generator, nn
+
+from eva.data.dataset import Dataset
+from eva.errors import GradingError, TrainingError
+from eva.grading.checks.fast import run_fast_checks
+from eva.grading.checks.rubric import Assignment
+from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
+from eva.grading.graph.capture import Captured
+from eva.grading.graph.counting import FREE_LITERALS
+from eva.grading.graph.execution import GraphModule
+from eva.grading.graph.graph import Graph
+from eva.grading.judge.admitted import TEXT, Admitted, read_record
+from eva.grading.judge.initial_weights import draw_initial, untrained_numbers
+from eva.grading.sandbox.outcome import Extraction
+from eva.json_types import Json
+from eva.seeds import derive_seed
+from eva.training.trainer import Trainer
+
+_NOBODYS_FAULT = ("stalled", "killed")  # ends of a program that the machine may have brought about
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedResult:
+    """One training.
+
+    Attributes:
+        index: Of the seed, from 0.
+        accuracies: On the test images, in percent, one an epoch; empty where training broke off.
+        seconds: Wall time.
+        parameters: Numbers that the model stores.
+        problem: Why training broke off; empty where it did not.
+    """
+
+    index: int
+    accuracies: tuple[float, ...]
+    seconds: float
+    parameters: int
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """All fields."""
+        return {**vars(self), "accuracies": list(self.accuracies)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> SeedResult:
+        """Read what :meth:`to_json` gave."""
+        return cls(**{**value, "accuracies": tuple(value["accuracies"])})
+
+
+def secret_seed(secret: bytes, digest: str, assignment: str, index: int) -> int:
+    """Seed of a training, 63 bits: a regrade repeats it, and a student can't choose it.
+
+    Args:
+        secret: Of the instructor.
+        digest: Of the submission.
+        assignment: Its name.
+        index: Of the seed, from 0.
+    """
+    text = json.dumps([assignment, digest, index]).encode()
+    return int.from_bytes(hmac.digest(secret, text, hashlib.sha256)[:8], "big") >> 1
+
+
+def judge_static(extraction: Extraction, assignment: Assignment) -> Admitted:
+    """Answer checks 1 to 6; whatever a student did wrong is in the verdicts.
+
+    Raises:
+        GradingError: The assignment is about no network.
+    """
+    limits = assignment.network_limits().for_checks()
+    if extraction.status != "done":
+        doubtful = extraction.status in _NOBODYS_FAULT
+        status = Status.NEEDS_REVIEW if doubtful else Status.FAILED
+        return Admitted(verdicts=_all_after(status, extraction.message, extraction.trace))
+    try:
+        submitted = read_record(extraction, limits)
+    except GradingError as error:
+        return Admitted(verdicts=_all_after(Status.NEEDS_REVIEW, error.problem, None))
+    module: nn.Module | None = None if submitted.graph is None else GraphModule(submitted.graph)
+    if module is None and "imports" not in submitted.mistakes:
+        module = nn.Module()  # there is a model, which could not be written as a graph
+    captured = Captured(
+        name="submission.py",
+        seed=0,
+        recipe=submitted.recipe,
+        model=module,
+        graph=submitted.graph,
+        fixed=submitted.fixed,
+        mistakes=submitted.mistakes,
+    )
+    try:
+        verdicts = {verdict.check: verdict for verdict in run_fast_checks(captured, limits)}
+    except Exception as error:  # a graph of a stranger may break any check in any way
+        why = f"the checks can't be run on this graph: {type(error).__name__}: {error}"
+        return Admitted(verdicts=_all_after(Status.NEEDS_REVIEW, why[:TEXT], None))
+    return replace(submitted, verdicts=verdicts | _corrections(submitted, verdicts))
+
+
+def judge_seed(
+    submitted: Admitted,
+    data: Dataset,
+    *,
+    index: int,
+    secret: bytes,
+    assignment: str,
+    device: str = "cpu",
+) -> SeedResult:
+    """Train a submission from weights of the judge's own, and test it after every epoch.
+
+    Args:
+        submitted: From :func:`judge_static`.
+        data: What it is trained and tested on.
+        index: Of the seed, from 0.
+        secret: Of the instructor.
+        assignment: Its name.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        GradingError: There is nothing to train, or a check has failed.
+    """
+    graph, recipe = submitted.graph, submitted.recipe
+    failed = [v.check for v in submitted.verdicts.values() if v.status is Status.FAILED]
+    if graph is None or recipe is None or failed:
+        why = f"{failed[0]} failed" if failed else "it has no graph or no recipe"
+        raise GradingError(f"the submission is not trained: {why}.")
+    seed = secret_seed(secret, submitted.digest, assignment, index)
+    started = time.perf_counter()
+    trainer = Trainer(
+        GraphModule(draw_initial(graph, seed)),
+        recipe,
+        _in_own_order(data, derive_seed("test order", seed)),
+        device=device,
+        seed=derive_seed("training", seed),
+        name=submitted.digest,
+    )
+    problem = ""
+    try:
+        run = trainer.fit()
+        accuracies = tuple(row.test_accuracy for row in run.rows)
+    except TrainingError as error:
+        problem, accuracies = error.problem, ()
+    return SeedResult(
+        index=index,
+        accuracies=accuracies,
+        seconds=time.perf_counter() - started,
+        parameters=_parameters(submitted, graph),
+        problem=problem,
+    )
+
+
+def _in_own_order(data: Dataset, seed: int) -> Dataset:
+    order = torch.randperm(len(data.test_labels), generator=Generator().manual_seed(seed))
+    order = order.to(data.test_labels.device)
+    return replace(data, test_images=data.test_images[order], test_labels=data.test_labels[order])
+
+
+def _parameters(submitted: Admitted, graph: Graph) -> int:
+    for verdict in submitted.verdicts.values():
+        match verdict.details:
+            case {"parameters": int(count)}:
+                return count
+    return sum(stored.data.numel() for stored in graph.stored)
+
+
+def _corrections(submitted: Admitted, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+    """What the checks, made for live models, would say differently of a graph."""
+    found = {}
+    if verdicts["imports"].status is Status.PASSED:
+        message = f"imports: build_model() gives a {submitted.model}."
+        found["imports"] = replace(
+            verdicts["imports"], message=message, details={"model": submitted.model}
+        )
+    graph, mistake = submitted.graph, submitted.mistakes.get("graph")
+    if graph is None and mistake is not None and "forward" not in submitted.mistakes:
+        found["shapes"] = Verdict(
+            check="shapes",
+            status=Status.NEEDS_REVIEW,
+            message=f"shapes: can't be seen without a graph.\n{mistake.problem}",
+        )
+    elif graph is None and "forward" not in submitted.mistakes:
+        found["shapes"] = replace(verdicts["shapes"], status=Status.SKIPPED)
+    untrained = 0 if graph is None else untrained_numbers(graph)
+    if verdicts["recipe"].status is Status.PASSED and untrained > FREE_LITERALS:
+        found["recipe"] = Verdict(
+            check="recipe",
+            status=Status.NEEDS_REVIEW,
+            message=f"recipe: {untrained:,} stored numbers are never trained here.\n"
+            "  Were they trained before? A person must look.",
+            details={"untrained": untrained},
+        )
+    return found
+
+
+def _all_after(status: Status, message: str, trace: str | None) -> dict[str, Verdict]:
+    """A first check that did not pass, and all others not looked at."""
+    verdicts = {
+        check: Verdict(
+            check=check,
+            status=Status.SKIPPED,
+            message=f"{check}: not looked at, as nothing was captured.",
+        )
+        for check in FAST_CHECKS
+    }
+    first = Verdict(check="imports", status=status, message=f"imports: {message}", trace=trace)
+    return verdicts | {"imports": first}

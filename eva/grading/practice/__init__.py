@@ -1,0 +1,1 @@
+"""Practice: one submission of your own, graded here."""

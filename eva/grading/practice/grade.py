@@ -1,0 +1,301 @@
+"""Grade one submission by one assignment: fast checks, one training, a report."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+
+from eva import plots
+from eva.data.dataset import Dataset, DataWarning, load_data
+from eva.errors import DataError, RecordError, SubmissionError, TrainingError
+from eva.grading.checks.accuracy import holds, reaches
+from eva.grading.checks.fast import run_fast_checks
+from eva.grading.checks.report import Report
+from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
+from eva.grading.graph.capture import Captured, capture
+from eva.grading.practice.cache import CachedRun, Facts, RunCache
+from eva.json_types import Json
+from eva.record import EpochRow
+from eva.training.trainer import Callback, Trainer
+
+SEED = 0  # of every practice training; an official grade draws its own
+
+Show = Callable[[str], None]
+
+
+def grade(
+    submission: str | Path,
+    assignment: str | Path = "mnist_8k",
+    *,
+    data: Dataset | str = "mnist",
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    cache: bool = True,
+    out: str | Path | None = None,
+    hints: int = 0,
+    show: Show | None = None,
+) -> Report:
+    """Run every check of an assignment on a submission; the last ones train it once.
+
+    Args:
+        submission: A path ending in .py, a folder with submission.py, or a dotted module name.
+        assignment: Its name, or the path of a folder with assignment.toml.
+        data: A data set, or its name. Only full MNIST counts: with any other nothing is trained,
+            unless it is "auto" that fell back to it; then the last checks say what came of it.
+        data_dir: Folder that holds MNIST/raw.
+        device: "auto", "cpu", "cuda" or "mps".
+        cache: Take the result of an unchanged submission from the user's cache.
+        out: Folder for copies of the record and the pictures; without it they stay in the cache.
+        hints: Questions shown for each failed check beyond the first.
+        show: Called with lines of progress.
+
+    Raises:
+        SubmissionError: There is nothing at that path.
+        GradingError: There is no such assignment, or it trains no network.
+    """
+    return Grading(
+        submission,
+        load_assignment(assignment),
+        data=data,
+        data_dir=data_dir,
+        device=device,
+        cache=cache,
+        out=out,
+        show=show,
+    ).report(hints=hints)
+
+
+def check(submission: str | Path, assignment: str | Path = "mnist_8k", *, hints: int = 0) -> Report:
+    """Run the fast checks alone; see :func:`grade`."""
+    return Grading(submission, load_assignment(assignment)).report(train=False, hints=hints)
+
+
+def require_submission(target: str | Path) -> None:
+    """Refuse a path or module that is not there, before anything is run.
+
+    Raises:
+        SubmissionError: The message says what was looked for.
+    """
+    path = Path(target)
+    if path.is_dir():
+        if not (path / "submission.py").is_file():
+            raise SubmissionError(
+                f"the folder {target} holds no submission.py.", "Name the file itself."
+            )
+    elif path.suffix == ".py" or len(path.parts) > 1:
+        if not path.is_file():
+            raise SubmissionError(f"there is no file {target}.", f"You are in {Path.cwd()}.")
+    elif not _module_exists(str(target)):
+        raise SubmissionError(
+            f"there is no module {target}.", "Give a path that ends in .py, or a dotted name."
+        )
+
+
+class Grading:
+    """A submission on its way through an assignment; nothing runs before it is asked for.
+
+    The arguments are those of :func:`grade`; inside ``training()`` the training runs.
+    """
+
+    def __init__(
+        self,
+        submission: str | Path,
+        assignment: Assignment,
+        *,
+        data: Dataset | str = "mnist",
+        data_dir: str | Path | None = None,
+        device: str = "auto",
+        cache: bool = True,
+        out: str | Path | None = None,
+        show: Show | None = None,
+        training: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        require_submission(submission)
+        self.submission = submission
+        self.assignment = assignment
+        self._limits = assignment.network_limits()
+        self._data = data
+        self._data_dir = data_dir
+        self._device = device
+        self._cache = cache
+        self._out = None if out is None else Path(out)
+        self._show = show or (lambda line: None)
+        self._training = training
+        self._store = RunCache()
+        self._entry: CachedRun | None = None
+        self._outside: str | None = None
+
+    def verdict(self, check: str) -> Verdict:
+        """The answer of one check, by its id; trains where it is one of the last two."""
+        found = self.fast if check in FAST_CHECKS else self.trained
+        return found[check]
+
+    def report(self, *, train: bool = True, hints: int = 0) -> Report:
+        """All verdicts in a table; without ``train``, those of training are skipped."""
+        return self.report_of(self.fast | (self.trained if train else {}), hints=hints)
+
+    def report_of(self, verdicts: dict[str, Verdict], *, hints: int = 0) -> Report:
+        """Report on some of the verdicts; the others count as skipped."""
+        return Report.of(
+            self.assignment,
+            str(self.submission),
+            verdicts,
+            run=self._entry.run if self._entry else None,
+            files=self._entry.files if self._entry else (),
+            outside=self._outside,
+            hints=hints,
+        )
+
+    @cached_property
+    def captured(self) -> Captured:
+        """The submission, imported, built and exported."""
+        return capture(self.submission)
+
+    @cached_property
+    def fast(self) -> dict[str, Verdict]:
+        """Verdicts of checks 1 to 6."""
+        verdicts = run_fast_checks(self.captured, self._limits.for_checks())
+        return {verdict.check: verdict for verdict in verdicts}
+
+    @cached_property
+    def trained(self) -> dict[str, Verdict]:
+        """Verdicts of checks 7 and 8, from one training or from the cache."""
+        order = list(self.assignment.checks)
+        failed = [
+            order.index(name) + 1
+            for name, verdict in self.fast.items()
+            if verdict.status is Status.FAILED
+        ]
+        if failed:
+            numbers = ", ".join(map(str, failed))
+            plural = "s" if len(failed) > 1 else ""
+            return _skipped(f"training waits for check{plural} {numbers}", f"needs {numbers}")
+        if not self.captured.digest:
+            return _skipped("training waits for a person: see above", "needs review")
+        try:
+            data = self._load_data()
+        except DataError as error:
+            self._outside = f"full MNIST is needed. {error.problem} {error.hint or ''}".strip()
+            return _skipped(f"full MNIST is not there: {error.problem}", "no full MNIST")
+        if data.name != "mnist" and self._data != "auto":
+            self._outside = (
+                "full MNIST is needed. Run `eva data fetch`, or point EVA_DATA at a folder that "
+                "holds MNIST/raw."
+            )
+            return _skipped(f"{data.name} is here, but only full MNIST counts", "no full MNIST")
+        return self._train(data)
+
+    def _load_data(self) -> Dataset:
+        """The data set that was asked for; what stands in for full MNIST is announced."""
+        if isinstance(self._data, Dataset):
+            return self._data
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            data = load_data(self._data, self._data_dir)
+        if data.notice:
+            self._show(data.notice)
+        return data
+
+    def _train(self, data: Dataset) -> dict[str, Verdict]:
+        """Train, or find the same training in the cache; then look at the record."""
+        facts = Facts.of(self.captured, data, SEED)
+        self._entry = self._store.find(facts) if self._cache else None
+        if self._entry is None:
+            outcome = self._fit(data, facts)
+            if isinstance(outcome, Verdict):
+                return {"reaches": outcome} | _skipped("training did not end", "needs 7", "holds")
+            self._entry = outcome
+        else:
+            self._show("Nothing changed since this was trained; --no-cache trains it again.")
+        if self._out is not None:
+            self._entry = self._entry.copy_to(self._out)
+        run = self._entry.run
+        if data.name != "mnist":
+            best = max(row.test_accuracy for row in run.rows)
+            said = f"on {data.name} the best epoch reached {best:.2f} %; only full MNIST counts"
+            return _skipped(said, f"{best:.2f} % on {data.name}")
+        return {"reaches": reaches(run, self._limits), "holds": holds(run, self._limits)}
+
+    def _fit(self, data: Dataset, facts: Facts) -> CachedRun | Verdict:
+        """Train the captured graph to the end, or say why the loss did not allow it."""
+        if not self._cache:
+            self._store.forget(facts)
+        trainer = self._trainer(data, facts)
+        try:
+            with self._training():
+                try:
+                    run = trainer.fit(resume=True)
+                except RecordError:  # a checkpoint that is damaged, or of another device
+                    self._store.forget(facts)
+                    trainer = self._trainer(data, facts)
+                    run = trainer.fit()
+        except TrainingError as error:
+            if trainer.run.status != "diverged":
+                raise
+            return Verdict(
+                check="reaches",
+                status=Status.FAILED,
+                message=f"training stopped: {error.problem}\n{error.hint}",
+                details={"note": "training stopped"},
+            )
+        pictures = plots.save_training_plots(run, trainer.model, data, self._store.folder(facts))
+        return self._store.store(facts, run, pictures)
+
+    def _trainer(self, data: Dataset, facts: Facts) -> Trainer:
+        recipe = self.captured.recipe
+        assert recipe is not None, "a digest needs a recipe"
+        return Trainer(
+            self.captured.trainable(SEED),
+            recipe,
+            data,
+            device=self._device,
+            seed=SEED,
+            out=self._store.folder(facts),
+            name=str(self.submission),
+            callbacks=[_Progress(self._show)],
+        )
+
+
+class _Progress(Callback):
+    """A line when training starts and after each epoch."""
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        run = trainer.run
+        self._show(
+            f"Training {run.submission}: {run.recipe.epochs} epochs of {trainer.steps_per_epoch} "
+            f"steps on {run.device.name} ({trainer.device})."
+        )
+        if run.rows:
+            self._show(f"Going on after epoch {run.rows[-1].epoch}.")
+
+    def on_epoch_end(self, trainer: Trainer, row: EpochRow) -> None:
+        self._show(
+            f"epoch {row.epoch:2d}  train {row.train_accuracy:6.2f} %  "
+            f"test {row.test_accuracy:6.2f} %  {row.seconds_train + row.seconds_test:5.1f} s"
+        )
+
+
+def _skipped(message: str, note: str, *checks: str) -> dict[str, Verdict]:
+    details: dict[str, Json] = {"note": note}
+    return {
+        name: Verdict(check=name, status=Status.SKIPPED, message=message, details=details)
+        for name in checks or ("reaches", "holds")
+    }
+
+
+def _module_exists(name: str) -> bool:
+    """Whether a dotted name can be imported; a package of it that raises counts as there."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
+    except Exception:
+        return True

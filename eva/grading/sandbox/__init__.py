@@ -1,0 +1,1 @@
+"""The sandbox: where a stranger's code runs once."""

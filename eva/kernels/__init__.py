@@ -1,0 +1,1 @@
+"""Everything that exists for speed: skip it on first reading."""

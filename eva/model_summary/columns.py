@@ -1,0 +1,129 @@
+"""What a column shows of a row, as text; the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from fractions import Fraction
+
+from eva.model_summary.rows import Row
+from eva.model_summary.sizes import format_size
+from eva.rf import ReceptiveField, Status
+
+
+class Column(StrEnum):
+    """A column of a summary."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    PARAMS = "params"
+    TRAINABLE = "trainable"
+    MULT_ADDS = "mult_adds"
+    FIELD = "rf"
+    JUMP = "jump"
+    PADDING = "padding"
+    DENSITY = "density"
+    STATUS = "status"
+
+
+TITLES = {
+    Column.INPUT: "Input",
+    Column.OUTPUT: "Output",
+    Column.PARAMS: "Params",
+    Column.TRAINABLE: "Trainable",
+    Column.MULT_ADDS: "Mult-adds",
+    Column.FIELD: "RF",
+    Column.JUMP: "Jump",
+    Column.PADDING: "Padding",
+    Column.DENSITY: "Density",
+    Column.STATUS: "Status",
+}
+
+DEFAULT_COLUMNS = (
+    Column.INPUT,
+    Column.OUTPUT,
+    Column.PARAMS,
+    Column.MULT_ADDS,
+    Column.FIELD,
+    Column.JUMP,
+)
+
+# Marks behind a field that is no exact number; a legend below the table says what they mean.
+MARKS = {
+    Status.EXACT: "",
+    Status.WHOLE_INPUT: "",
+    Status.BOUND: "≤",
+    Status.DATA_DEPENDENT: "~",
+    Status.UNKNOWN: "?",
+}
+LEGEND = {
+    "≤": "an upper bound",
+    "~": "depends on the data",
+    "?": "an operation has no rule: see eva.rf.register_rule",
+}
+
+
+def is_folded(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether a row stands for submodules that are not shown below it."""
+    index = rows.index(row)
+    following = rows[index + 1] if index + 1 < len(rows) else None
+    return not row.leaf and (following is None or following.depth <= row.depth)
+
+
+def cell(row: Row, column: Column, *, folded: bool) -> str:
+    """Text of one cell; a row whose submodules are shown counts only what it holds itself."""
+    whole = row.leaf or folded
+    match column:
+        case Column.INPUT:
+            return format_size(row.input_size)
+        case Column.OUTPUT:
+            return format_size(row.output_size)
+        case Column.PARAMS:
+            return _count(row.params if whole else row.own_params) or ("shared" if row.note else "")
+        case Column.TRAINABLE:
+            return _count(row.trainable) if whole else ""
+        case Column.MULT_ADDS:
+            return _count(row.mult_adds if whole else row.own_mult_adds)
+        case Column.FIELD:
+            return format_field(row.rf)
+        case Column.JUMP:
+            return _numbers(row.rf, "jump")
+        case Column.PADDING:
+            return _numbers(row.rf, "padding")
+        case Column.DENSITY:
+            return _numbers(row.rf, "density")
+        case Column.STATUS:
+            return "" if row.rf is None else str(row.rf.status)
+
+
+def format_field(rf: ReceptiveField | None) -> str:
+    """Such as "28x28", "5-6" where units differ, "whole", or "?"."""
+    if rf is None or not rf.axes:
+        return ""
+    if rf.status is Status.UNKNOWN:
+        return "?"
+    if rf.status is Status.WHOLE_INPUT:
+        return "whole"
+    sizes = "x".join(
+        str(size) if size == least else f"{least}-{size}"
+        for size, least in zip(rf.size, rf.min_size, strict=True)
+    )
+    return sizes + MARKS[rf.status]
+
+
+def marks_in(rows: Sequence[Row]) -> list[str]:
+    """Lines of the legend that these rows need."""
+    text = "".join(format_field(row.rf) for row in rows)
+    return [f"{mark} {meaning}" for mark, meaning in LEGEND.items() if mark in text]
+
+
+def _numbers(rf: ReceptiveField | None, name: str) -> str:
+    if rf is None or rf.status is Status.UNKNOWN:
+        return ""
+    values: tuple[Fraction | None, ...] = getattr(rf, name)
+    texts = ["-" if value is None else f"{float(value):g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else "x".join(texts)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""

@@ -1,0 +1,1 @@
+"""Formats of a summary, one a file."""

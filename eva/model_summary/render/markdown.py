@@ -1,0 +1,32 @@
+"""The summary as a markdown table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eva.model_summary.columns import TITLES, cell, is_folded, marks_in
+from eva.model_summary.rows import Row
+from eva.model_summary.totals import totals_line
+
+if TYPE_CHECKING:
+    from eva.model_summary.summary import Summary
+
+
+def render(summary: Summary) -> str:
+    """A table with a header, the totals below it."""
+    lines = [
+        "| layer | " + " | ".join(TITLES[column] for column in summary.columns) + " |",
+        "|---|" + "--:|" * len(summary.columns),
+    ]
+    for row in summary.shown:
+        folded = is_folded(row, summary.shown)
+        cells = (cell(row, column, folded=folded) for column in summary.columns)
+        lines.append(f"| {_label(row, summary.model_name)} | " + " | ".join(cells) + " |")
+    lines += ["", totals_line(summary), *summary.notes, *marks_in(summary.shown)]
+    return "\n".join(lines) + "\n"
+
+
+def _label(row: Row, model_name: str) -> str:
+    if not row.name:
+        return f"**{model_name}**"
+    return f"{'&emsp;' * (row.depth - 1)}`{row.name}` {row.type}"

@@ -1,0 +1,1 @@
+"""What a unit sees, asked of gradients: the oracle and the effective field."""

@@ -1,0 +1,171 @@
+"""The record of a forward pass: module calls, operations, and where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import nn
+
+from eva.errors import ForwardError
+from eva.rf.algebra import Algebra
+from eva.rf.field import ReceptiveField
+from eva.rf.measure import receptive_field_of
+from eva.rf.seen import Axis, Seen
+from eva.rf.tracing.recorder import Shape
+
+Sized = tuple[Shape, Seen | None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Context:
+    """What is needed to turn states into numbers."""
+
+    algebra: Algebra
+    axes: tuple[Axis, ...]
+    names: tuple[str, ...]
+
+    def field(self, seen: Sized) -> ReceptiveField:
+        """Receptive field of a tensor with this shape and state."""
+        shape, state = seen
+
+        def make() -> ReceptiveField:
+            return receptive_field_of(state, shape, self.axes, self.names, self.algebra)
+
+        found: ReceptiveField = self.algebra.known(("field", shape, id(state)), state, make)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpCall:
+    """One executed operation, functional ones included.
+
+    Args:
+        name: Such as ``aten.relu``; in-place variants carry the same name.
+        module: Name of the innermost module that was running, ``""`` for the root.
+        call: Its index in :attr:`Trace.calls`.
+        input_sizes: Shapes of the tensor arguments, batch included.
+        output_sizes: Shapes of the results.
+    """
+
+    name: str
+    module: str
+    call: int
+    input_sizes: tuple[Shape, ...]
+    output_sizes: tuple[Shape, ...]
+    _context: Context = field(repr=False)
+    _outputs: tuple[Sized, ...] = field(repr=False)
+
+    @cached_property
+    def rf(self) -> ReceptiveField:
+        """Receptive field of the first result."""
+        return self._context.field(self._outputs[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Call:
+    """One call of a module; a shared module has one entry for each time it runs.
+
+    Args:
+        name: Such as ``features.9``; ``""`` for the root.
+        type_name: Class of the module.
+        module: The module itself.
+        depth: 0 for the root.
+        parent: Index of the calling module's entry, ``None`` for the root.
+        index: Of this entry in :attr:`Trace.calls`.
+        call_number: 0 for the first call of this module, 1 for the second.
+        input_sizes: Shapes of the tensors it got, batch included.
+        output_sizes: Shapes of the tensors it returned; empty if it failed.
+        ops: Indices in :attr:`Trace.ops` of the operations it ran itself, not in submodules.
+    """
+
+    name: str
+    type_name: str
+    module: nn.Module = field(repr=False)
+    depth: int
+    parent: int | None
+    index: int
+    call_number: int
+    input_sizes: tuple[Shape, ...]
+    output_sizes: tuple[Shape, ...]
+    ops: tuple[int, ...] = field(repr=False)
+    _context: Context = field(repr=False)
+    _inputs: tuple[Sized, ...] = field(repr=False)
+    _outputs: tuple[Sized, ...] = field(repr=False)
+
+    @cached_property
+    def input_rf(self) -> ReceptiveField | None:
+        """Receptive field of the first tensor it got; ``None`` if it got none."""
+        return self._context.field(self._inputs[0]) if self._inputs else None
+
+    @cached_property
+    def output_rf(self) -> ReceptiveField | None:
+        """Receptive field of the first tensor it returned; ``None`` if it returned none."""
+        return self._context.field(self._outputs[0]) if self._outputs else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Failure:
+    """Where and why a forward pass stopped.
+
+    Args:
+        layer: Name of the innermost module that was running, ``""`` for the root.
+        type_name: Its class.
+        call: Index of its entry in :attr:`Trace.calls`.
+        input_sizes: Shapes of the tensors that it got.
+        parameter_shapes: Name -> shape of its own parameters.
+        exception: What it raised.
+    """
+
+    layer: str
+    type_name: str
+    call: int
+    input_sizes: tuple[Shape, ...]
+    parameter_shapes: Mapping[str, Shape]
+    exception: BaseException
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """What a forward pass did, and what every tensor of it sees.
+
+    Args:
+        calls: Module calls in the order in which they began; the root comes first.
+        ops: Operations in the order in which they ran.
+        input_sizes: Name -> shape of the inputs, batch included.
+        outputs: Name -> receptive field of each tensor in the output; ``""`` for a single one.
+        device_fallback: Why real numbers had to be computed, ``None`` if they had not.
+        error: Where the forward pass stopped, ``None`` if it did not.
+    """
+
+    calls: tuple[Call, ...]
+    ops: tuple[OpCall, ...]
+    input_sizes: Mapping[str, Shape]
+    outputs: Mapping[str, ReceptiveField]
+    device_fallback: str | None = None
+    error: Failure | None = None
+
+    def field(self, layer: str | None = None) -> ReceptiveField:
+        """Receptive field of the output, or of a layer's (last call's) output.
+
+        Raises:
+            ForwardError: No such layer ran, or it returned no tensor.
+        """
+        if layer is None or layer == "":
+            if not self.outputs:
+                raise ForwardError(
+                    "The model returned no tensor, so it has no receptive field.",
+                    "Return the output from forward(), or name a layer.",
+                )
+            return next(iter(self.outputs.values()))
+        found = [c for c in self.calls if c.name == layer]
+        if not found:
+            known = ", ".join(dict.fromkeys(c.name for c in self.calls if c.name))
+            raise ForwardError(
+                f"No layer named {layer!r} ran.", f"The layers that ran: {known or 'none'}."
+            )
+        rf = found[-1].output_rf
+        if rf is None:
+            raise ForwardError(f"The layer {layer!r} returned no tensor.", "Name another layer.")
+        return rf

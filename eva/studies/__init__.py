@@ -1,0 +1,1 @@
+"""Studies: many seeds of one submission, and what they say together."""

@@ -1,0 +1,212 @@
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cohort_fakes import FakeSeeds, fake_plan, write_class
+from typer.testing import CliRunner
+
+from eva.cli import app
+from eva.grading.sandbox.tiers import Tier
+
+runner = CliRunner()
+CLASS = {"anna": "honest 7000 99.5", "bert": "honest 7900 99.1", "=cmd()": "broken"}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The command line with a core that takes no time; returns a folder with class and secret."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "eva.grading.cohort.official.official_plan",
+        lambda terms: fake_plan(),
+    )
+    monkeypatch.setattr(
+        "eva.grading.cohort.official.OfficialSeeds", lambda rubric, base: FakeSeeds(base)
+    )
+    monkeypatch.setattr("eva.grading.cohort.official.find", lambda folder: tmp_path)
+    monkeypatch.setattr("eva.grading.cohort.official.verify", lambda folder: [])
+    monkeypatch.setattr("eva.grading.cohort.official_work.best_tier", lambda: Tier.A)
+    write_class(tmp_path / "class", CLASS)
+    (tmp_path / "secret.txt").write_text("0123456789abcdef0123456789abcdef\n")
+    return tmp_path
+
+
+def _official(*more: str) -> Any:
+    return runner.invoke(
+        app, ["grade", "class", "--official", "--secret-file", "secret.txt", *more]
+    )
+
+
+def test_one_command_grades_a_class_into_reports(fake: Path) -> None:
+    result = _official("--report", "csv=out/grades.csv", "--report", "feedback=out/feedback")
+    assert result.exit_code == 1, result.output
+    assert "mnist_8k: 3 graded" in result.stdout
+    rows = {
+        r["student_id"]: r for r in csv.DictReader(io.StringIO(Path("out/grades.csv").read_text()))
+    }
+    assert {name: row["score"] for name, row in rows.items()} == {
+        "anna": "10",
+        "bert": "7",
+        "'=cmd()": "0",
+    }
+    assert len(list(Path("out/feedback").iterdir())) == 3
+    assert "[3/3 checked, 6/6 trained, 0 s left]" in result.stderr
+    assert "feedback: out/feedback (3 files)" in result.stderr
+
+
+def test_the_same_command_goes_on_with_its_journal(fake: Path) -> None:
+    first = _official("--report", "json=a.json")
+    again = _official("--report", "json=b.json")
+    assert Path("a.json").read_bytes() == Path("b.json").read_bytes()
+    assert "trained with seed" in first.stderr and "trained with seed" not in again.stderr
+
+
+def test_shards_are_merged_to_the_undivided_gradebook(fake: Path) -> None:
+    _official("--journal", "whole.jsonl", "--report", "json=whole.json")
+    for index in ("1", "2", "3"):
+        part = _official("--shard", f"{index}/3", "--journal", f"{index}.jsonl")
+        assert part.exit_code in (0, 1), part.output
+    journals = ["1.jsonl", "2.jsonl", "3.jsonl"]
+    merged = runner.invoke(app, ["grade", *journals, "--merge", "--report", "json=merged.json"])
+    assert merged.exit_code == 1, merged.output
+    assert Path("merged.json").read_bytes() == Path("whole.json").read_bytes()
+    partly = runner.invoke(app, ["grade", "1.jsonl", "--merge"])
+    assert partly.exit_code == 3
+    assert "unfinished" in partly.stdout
+
+
+def test_journals_of_another_rubric_are_not_merged(fake: Path) -> None:
+    _official()
+    rubric = fake / "mine"
+    rubric.mkdir()
+    source = Path(__file__).parents[2] / "assignments" / "mnist_8k" / "assignment.toml"
+    (rubric / "assignment.toml").write_text(source.read_text().replace("99.4 ", "99.0 ", 1))
+    command = ["grade", "eva-grading.jsonl", "--merge", "--assignment", str(rubric)]
+    result = runner.invoke(app, command)
+    assert result.exit_code == 3
+    assert "were not made by the assignment" in " ".join(result.output.split())
+
+
+def test_another_secret_does_not_go_on_with_this_journal(fake: Path) -> None:
+    _official()
+    (fake / "secret.txt").write_text("another secret, as long as the first")
+    result = _official()
+    assert result.exit_code == 3
+    assert "another grading: secret differs" in " ".join(result.output.split())
+    assert "another secret" not in Path("eva-grading.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--shard", "4/3"], "a shard is such as"),
+        (["--engine", "spark"], "known: local, ray"),
+        (["--allow-tier", "B"], "only C"),
+        (["--report", "docx=x"], "Formats: json"),
+        (["--secret-file", "none.txt"], "can't be read"),
+        (["--seeds", "0"], "--seeds"),
+        (["--jobs", "0"], "--jobs"),
+    ],
+)
+def test_wrong_usage_is_2(fake: Path, more: list[str], words: str) -> None:
+    result = _official(*more)
+    assert result.exit_code == 2, result.output
+    assert words in " ".join(result.output.split())
+
+
+def test_an_official_grade_needs_a_secret_of_some_length(fake: Path) -> None:
+    result = runner.invoke(app, ["grade", "class", "--official"])
+    assert result.exit_code == 2
+    assert "needs one" in " ".join(result.output.split())
+    (fake / "secret.txt").write_text("short")
+    result = _official()
+    assert result.exit_code == 3
+    assert "the secret has 5 bytes" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("option", ["--shard=1/2", "--secret-file=secret.txt", "--allow-tier=C"])
+def test_options_of_an_official_grade_do_nothing_silently_without_it(
+    fake: Path, option: str
+) -> None:
+    result = runner.invoke(app, ["grade", "eva.experiments.exp5", option])
+    assert result.exit_code == 2
+    assert "official" in result.output
+
+
+def test_without_a_sandbox_nothing_is_run_unless_tier_c_is_allowed(
+    fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eva.grading.cohort.official_work.best_tier", lambda: Tier.C)
+    result = _official()
+    assert result.exit_code == 3
+    assert "no sandbox here" in " ".join(result.output.split())
+    assert not Path("eva-grading.jsonl").exists()
+    assert _official("--allow-tier", "C").exit_code == 1
+
+
+def test_without_mnist_nothing_is_run(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, no_network: Path
+) -> None:
+    from eva.data import mnist_files
+
+    monkeypatch.setattr("eva.grading.cohort.official.find", mnist_files.find)
+    result = _official()
+    assert result.exit_code == 3
+    assert "MNIST" in result.output
+    assert not Path("eva-grading.jsonl").exists()
+
+
+def test_an_empty_folder_and_a_missing_one_are_3(fake: Path) -> None:
+    os.mkdir("empty")
+    for name, words in (("empty", "no submission in"), ("none", "there is no none")):
+        result = runner.invoke(app, ["grade", name, "--official", "--secret-file", "secret.txt"])
+        assert result.exit_code == 3
+        assert words in " ".join(result.output.split())
+
+
+def test_a_task_that_no_worker_could_do_is_3_and_keeps_the_rest(fake: Path) -> None:
+    write_class(fake / "class", {"zoe": "raises"})
+    result = _official("--report", "json=out.json")
+    assert result.exit_code == 3
+    assert "the judge stumbled" in " ".join(result.output.split())
+    assert json.loads(Path("out.json").read_text())["outcomes"]["graded"] == 3
+
+
+def test_an_interrupt_says_that_the_same_command_goes_on(
+    fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eva.grading.cohort.official.grade_class", interrupt)
+    result = _official()
+    assert result.exit_code == 130
+    assert "the same command goes on" in " ".join(result.output.split())
+
+
+def test_names_of_students_do_not_reach_the_terminal_raw(fake: Path) -> None:
+    write_class(fake / "class", {"\x1b[2J[bold]x": "broken"})
+    result = _official()
+    assert "\x1b[2J" not in result.output
+    assert "\\x1b[2J[bold]x" in result.stdout
+
+
+def test_practice_grades_have_reports_too(fake: Path, no_network: Path) -> None:
+    command = [
+        "grade",
+        "eva.experiments.exp2",
+        "--report",
+        "json=out.json",
+        "--report",
+        "html=o.html",
+    ]
+    result = runner.invoke(app, command)
+    assert result.exit_code == 1, result.output
+    value = json.loads(Path("out.json").read_text())
+    assert value["official"] is False
+    assert value["students"][0]["score"] == 3

@@ -1,0 +1,116 @@
+"""The small networks are as small as their names say, legal, and described by their records."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from eva.data import load_mini, to_float
+from eva.data.augment import resample, shear, shift
+from eva.experiments.frontier.network import Upright, Views
+from eva.grading.checks.fast import run_fast_checks
+from eva.grading.checks.verdict import Status
+from eva.grading.graph.capture import capture
+from eva.grading.graph.counting import count_stored
+from eva.grading.graph.export import export_graph
+from eva.record import Run
+from eva.studies.summary import summarize
+from eva.submission import load_submission
+
+RECORDS = Path(__file__).parents[2] / "docs" / "records" / "frontier"
+PARAMETERS = {"under_1000": 976, "under_2000": 1_976, "under_3500": 3_472, "under_5000": 4_914}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_network_is_as_small_as_its_name_says(name: str) -> None:
+    submission = load_submission(f"eva.experiments.frontier.{name}")
+    model = submission.build(0)
+    count = sum(p.numel() for p in model.parameters())
+    assert count == PARAMETERS[name] <= int(name.removeprefix("under_"))
+    assert submission.recipe.epochs <= 15
+    with torch.no_grad():
+        assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_judge_finds_no_more_numbers_stored(name: str) -> None:
+    model = load_submission(f"eva.experiments.frontier.{name}").build(0)
+    stored = count_stored(export_graph(model, (1, 28, 28)), (1, 28, 28)).total
+    assert stored == PARAMETERS[name] <= int(name.removeprefix("under_"))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_fast_checks_accept_it_or_say_what_a_person_must_decide(name: str) -> None:
+    verdicts = run_fast_checks(capture(f"eva.experiments.frontier.{name}"))
+    open_ = {v.check: v.message for v in verdicts if v.status != Status.PASSED}
+    assert set(open_) == ({"pooling"} if name == "under_1000" else set())
+    assert all("positions" in message for message in open_.values())  # Upright reads where ink is
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in RECORDS.glob("under_*")))
+def test_records_are_of_this_submission_and_whole(name: str) -> None:
+    runs = [Run.load(path) for path in sorted((RECORDS / name).glob("seed*.json"))]
+    submission = load_submission(f"eva.experiments.frontier.{name}")
+    study = summarize(runs)
+    assert study.seeds == len(runs) >= 2
+    for run in runs:
+        assert (run.recipe, run.parameters) == (submission.recipe, PARAMETERS[name])
+        assert (run.data.name, len(run.rows), run.status) == ("mnist", 15, "finished")
+
+
+def test_the_repeated_kernel_is_one_parameter_and_used_at_every_time() -> None:
+    model = load_submission("eva.experiments.frontier.under_5000").build(0)
+    shapes = [tuple(p.shape) for p in model.parameters()]
+    assert shapes.count((34, 1, 3, 3)) == shapes.count((34, 34, 1, 1)) == 1
+    calls = []
+    repeated = model[5]  # type: ignore[index]
+    repeated.body.register_forward_hook(lambda module, inputs, output: calls.append(output.shape))
+    model(torch.zeros(2, 1, 28, 28))
+    assert [tuple(shape[1:]) for shape in calls] == [(34, 6, 6), (34, 4, 4)]
+
+
+def slant_and_centre(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Slope of x against y over the ink, and the centre of mass in pixels from the middle."""
+    rows = (torch.arange(28.0) - 13.5).view(1, 28, 1)
+    columns = rows.mT
+    ink = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True)
+    down, across = ((axis * ink).sum((1, 2), keepdim=True) for axis in (rows, columns))
+    both = ((rows - down) * (columns - across) * ink).sum((1, 2))
+    return both / ((rows - down) ** 2 * ink).sum((1, 2)), torch.cat((across, down), dim=1)[..., 0]
+
+
+def test_upright_digits_have_no_slant_and_stand_in_the_middle() -> None:
+    digits = to_float(load_mini().test_images)
+    slant, centre = slant_and_centre(digits)
+    assert slant.abs().mean() > 0.15 and centre.abs().max() > 0.4
+    slant, centre = slant_and_centre(Upright()(digits))
+    assert slant.abs().mean() < 0.02
+    assert centre.abs().mean() < 0.01
+
+
+def test_a_digit_that_is_moved_and_slanted_comes_out_as_it_would_have() -> None:
+    digits = to_float(load_mini().test_images[::10])
+    moved = torch.tensor([[1.5, -1.0]]).expand(len(digits), 2)
+    other = resample(digits, [shear(torch.full((len(digits),), 12.0)), shift(moved)])
+    before = (digits - other).abs().mean()
+    after = (Upright()(digits) - Upright()(other)).abs().mean()
+    assert after < before / 5
+
+
+def test_paper_of_any_value_stays_as_it_is() -> None:
+    blank = torch.full((2, 1, 28, 28), -0.4)
+    assert torch.allclose(Upright()(blank), blank)
+
+
+def test_views_are_five_looks_in_eval_mode_and_one_in_training() -> None:
+    body = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    images = torch.rand(4, 1, 9, 9)
+    images[:, :, [0, -1]] = images[:, :, :, [0, -1]] = 0  # so that nothing comes in from outside
+    views = Views(body)
+    assert torch.equal(views.train()(images), body(images))
+    looks = [images]
+    for x, y in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)):
+        looks.append(resample(images, [shift(torch.tensor([[x, y]]).expand(4, 2))]))
+    expected = torch.stack([body(look) for look in looks]).mean(0)
+    assert torch.allclose(views.eval()(images), expected, atol=1e-6)

@@ -1,0 +1,83 @@
+import pytest
+
+from eva.grading.checks.accuracy import holds, reaches
+from eva.grading.checks.rubric import NetworkLimits
+from eva.grading.checks.verdict import Status
+from eva.recipe import Recipe
+from eva.record import DataInfo, DeviceInfo, EpochRow, Run
+
+LIMITS = NetworkLimits(parameters=(10_000, 8_000), epochs=15, accuracy=99.4, last_epochs=4)
+
+
+def run(*wrong: int, train: float = 98.5) -> Run:
+    """A record of epochs that misclassify so many of 10,000 images."""
+    rows = [
+        EpochRow(
+            epoch=epoch,
+            lr=0.01,
+            train_loss=0.1,
+            train_accuracy=train,
+            test_loss=0.1,
+            test_accuracy=100 * (10_000 - count) / 10_000,
+            wrong=(),
+            images_per_second=1.0,
+            seconds_train=1.0,
+            seconds_data=0.5,
+            seconds_compute=0.5,
+            seconds_test=1.0,
+        )
+        for epoch, count in enumerate(wrong)
+    ]
+    return Run(
+        submission="net.py",
+        recipe=Recipe(epochs=max(1, len(wrong))),
+        seed=0,
+        parameters=1,
+        data=DataInfo(name="mnist", checksum="", train_size=60_000, test_size=10_000),
+        device=DeviceInfo(type="cpu", name="", threads=1, precision="float32", compiled=False),
+        versions={},
+        started="",
+        status="finished",
+        rows=tuple(rows),
+    )
+
+
+@pytest.mark.parametrize("count", range(50, 71))
+def test_sixty_mistakes_pass_and_sixty_one_do_not(count: int) -> None:
+    expected = Status.PASSED if count <= 60 else Status.FAILED
+    assert reaches(run(90, count, 80), LIMITS).status is expected
+    assert holds(run(90, 60, 60, 60, count), LIMITS).status is expected
+
+
+def test_a_peak_reaches_and_does_not_hold() -> None:
+    peak = run(70, 55, 61, 58, 60, 59)
+    assert reaches(peak, LIMITS).message == (
+        "99.4 % in some epoch: your best is 99.45 %, in epoch 1."
+    )
+    found = holds(peak, LIMITS)
+    assert found.status is Status.FAILED
+    assert found.message == (
+        "99.4 % in each of the last 4 epochs: yours have 99.39, 99.42, 99.40, 99.41 %; "
+        "1 of them is below.\n"
+        "Epoch 2 is lowest, 0.01 points short (1 of 10,000 images); "
+        "from the lowest to the highest of them it is 0.03 points."
+    )
+
+
+def test_an_early_dip_is_forgiven() -> None:
+    assert holds(run(500, 61, 60, 60, 60, 60), LIMITS).status is Status.PASSED
+
+
+def test_three_epochs_can_not_hold_four() -> None:
+    found = holds(run(50, 50, 50), LIMITS)
+    assert found.status is Status.FAILED
+    assert "4 are needed, and the recipe asks for 3" in found.message
+    assert found.details["note"] == "only 3 epochs"
+
+
+@pytest.mark.parametrize(("train", "word"), [(99.9, "by heart"), (98.0, "learning those better")])
+def test_the_question_depends_on_the_training_accuracy(train: float, word: str) -> None:
+    found = reaches(run(79, train=train), LIMITS)
+    assert "99.21 %, in epoch 0, 0.19 points short (19 of 10,000 images)" in found.message
+    assert word in found.message
+    assert f"{train:.2f} %" in found.message
