@@ -20,7 +20,7 @@ KEPT = ("python", "eva-course", "torch")  # of the versions that a run was made 
 def export_onnx(model: nn.Module, run: Run, out: Path) -> Path:
     """Write a model with the weights that it has.
 
-    The file has one input, "image", float32 of shape (batch, 1, 28, 28), normalised as
+    The file has one input, "image", float32 of shape (batch, 1, 28, 28), normalized as
     :func:`eva.data.normalize` does it, and one output, "scores", float32 of shape (batch,
     classes). Where the weights come from stands in its metadata, under "eva".
 

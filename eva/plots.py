@@ -15,14 +15,14 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from eva import rf
-from eva.data.dataset import Dataset, normalize, to_float
+from eva.data import Dataset, normalize, to_float
 from eva.errors import EvaError
 from eva.record import Run
 from eva.rf.gradients.probe import effective_receptive_field
 from eva.training.evaluation import evaluate
 
 TARGET = 99.4
-COLOURS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
+COLORS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
 
 
 class PlotError(EvaError):
@@ -34,21 +34,19 @@ def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
     _require_rows(runs)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for index, run in enumerate(runs):
-        colour, label = COLOURS[index % len(COLOURS)], _label(run, runs)
+        color, label = COLORS[index % len(COLORS)], _label(run, runs)
         epochs = [row.epoch for row in run.rows]
-        left.plot(epochs, [r.test_accuracy for r in run.rows], color=colour, label=f"{label} test")
+        left.plot(epochs, [r.test_accuracy for r in run.rows], color=color, label=f"{label} test")
         left.plot(
             epochs,
             [r.train_accuracy for r in run.rows],
-            color=colour,
+            color=color,
             linestyle="--",
             alpha=0.6,
             label=f"{label} train",
         )
-        right.plot(epochs, [r.test_loss for r in run.rows], color=colour)
-        right.plot(
-            epochs, [r.train_loss for r in run.rows], color=colour, linestyle="--", alpha=0.6
-        )
+        right.plot(epochs, [r.test_loss for r in run.rows], color=color)
+        right.plot(epochs, [r.train_loss for r in run.rows], color=color, linestyle="--", alpha=0.6)
     everything = [r.test_accuracy for run in runs for r in run.rows]
     if target is not None:
         left.axhline(target, color="black", linewidth=0.8, linestyle=":")
@@ -77,7 +75,7 @@ def learning_rate(runs: Sequence[Run]) -> Figure:
         axes.plot(
             np.arange(len(rates)) / steps,
             rates,
-            color=COLOURS[index % len(COLOURS)],
+            color=COLORS[index % len(COLORS)],
             label=_label(run, runs),
         )
     _style(axes, "epoch", "learning rate")
@@ -86,7 +84,7 @@ def learning_rate(runs: Sequence[Run]) -> Figure:
 
 
 def confusion(run: Run) -> Figure:
-    """Test images by true and predicted class after the last epoch; mistakes are coloured."""
+    """Test images by true and predicted class after the last epoch; mistakes are colored."""
     _require_rows([run])
     counts = np.array(run.confusion)
     mistakes = counts * (1 - np.eye(len(counts), dtype=int))
@@ -229,7 +227,7 @@ def receptive_field(
             columns.stop - columns.start,
             rows.stop - rows.start,
             fill=False,
-            edgecolor=COLOURS[1],
+            edgecolor=COLORS[1],
             linewidth=2,
         )
         axes.add_patch(box)

@@ -32,8 +32,8 @@ class EpochRow(FrozenModel):
         wrong: Indices of the misclassified test images.
         images_per_second: Training images over the seconds of training.
         seconds_train: Seconds of training, the sum of the next two.
-        seconds_data: Of those, seconds of indexing, augmentation and normalisation.
-        seconds_compute: Of those, seconds of forward, backward and optimiser.
+        seconds_data: Of those, seconds of indexing, augmentation and normalization.
+        seconds_compute: Of those, seconds of forward, backward and optimizer.
         seconds_test: Seconds of evaluation.
     """
 
@@ -77,7 +77,7 @@ class Run(FrozenModel):
         schema_version: Of this format; a newer one is refused.
         submission: Dotted module or file name.
         recipe: As trained.
-        seed: Of initialisation, order, augmentation and dropout.
+        seed: Of initialization, order, augmentation and dropout.
         parameters: Number of parameters of the model.
         status: "finished"; "interrupted" by the user; "diverged" where the loss was not finite.
         rows: One an epoch.

@@ -23,7 +23,7 @@ def after_layer(size: int, jump: int, field: int, layer: Layer) -> tuple[int, in
 
     Args:
         size: Units before the layer.
-        jump: Pixels of the image between two neighbouring units before the layer.
+        jump: Pixels of the image between two neighboring units before the layer.
         field: Pixels that a unit sees before the layer.
         layer: With layer.kernel, layer.stride, layer.padding and layer.dilation.
 

@@ -147,7 +147,7 @@ def _rates(run: Run) -> str:
 
 
 def _thinned(points: list[Point]) -> list[Point]:
-    """Without the points on a straight level line between their neighbours."""
+    """Without the points on a straight level line between their neighbors."""
     return [
         point
         for index, point in enumerate(points)

@@ -106,7 +106,7 @@ mistakes = plots.misclassified(trainer.evaluated, data, limit=18)
 # %% [markdown]
 # ## What a unit can see, and what it does see
 #
-# The square is arithmetic. The colours are gradients of the trained network, averaged over a hundred digits.
+# The square is arithmetic. The colors are gradients of the trained network, averaged over a hundred digits.
 
 # %%
 seen = plots.receptive_field(trainer.evaluated, data.test_images[:100], layer="conv_block_3")

@@ -1,10 +1,10 @@
 // Augmentation: what the trainer would make of ten digits, and what the network reads in them.
 
-import { colours, context, copy, decode, inked, labelled, make, redrawn, select } from "./dom.js";
+import { colors, context, copy, decode, inked, labeled, make, redrawn, select } from "./dom.js";
 import { LIMITS } from "./data/augmentation.js";
 import { DIGITS } from "./data/digits.js";
 import { NETWORK } from "./data/reference.js";
-import { forward, normalise, unpack } from "./forward.js";
+import { forward, normalize, unpack } from "./forward.js";
 import { drawn, randomNumbers, recipeLine, resample } from "./warp.js";
 
 const SIDE = 28;
@@ -37,7 +37,7 @@ const root = document.getElementById("augmentation");
 const sliders = PARTS.map(({ text, max, step }) => {
   const value = make("output");
   const slider = make("input", { type: "range", min: 0, max, step });
-  return { slider, value, field: labelled(text, make("span", { className: "slide" }, slider, value)) };
+  return { slider, value, field: labeled(text, make("span", { className: "slide" }, slider, value)) };
 });
 const preset = select(
   [["", "your own"], ...Object.entries(PRESETS).map(([name, { text }]) => [name, text])], "exp5",
@@ -51,8 +51,8 @@ const said = make("p", { className: "said", "aria-live": "polite" });
 const canvas = make("canvas", { className: "digits", role: "img" });
 
 root.replaceChildren(
-  make("div", { className: "bar" }, labelled("Limits of", preset),
-    labelled("Interpolation", interpolation), again),
+  make("div", { className: "bar" }, labeled("Limits of", preset),
+    labeled("Interpolation", interpolation), again),
   make("div", { className: "bar" }, ...sliders.map(({ field }) => field)),
   make("div", { className: "bar" }, line, copyLine),
   copied,
@@ -107,7 +107,7 @@ function answer() {
 }
 
 function read(pixels) {
-  const scores = forward(layers, normalise(pixels)).at(-1).values;
+  const scores = forward(layers, normalize(pixels)).at(-1).values;
   return scores.indexOf(Math.max(...scores));
 }
 
@@ -117,7 +117,7 @@ function draw() {
   const side = (canvas.clientWidth - GAP * (columns - 1)) / columns;
   if (side <= 0) return;
   const { ctx } = context(canvas, rows * side + GAP * rows + GAP);
-  const { ink, paper, grid, box } = colours(root);
+  const { ink, paper, grid, box } = colors(root);
   ctx.imageSmoothingEnabled = false;
   shown.forEach(({ digit, pixels, answer }, i) => {
     const row = Math.floor(i / columns);

@@ -1,4 +1,4 @@
-// Small helpers that the widgets share: elements, canvases, colours, digits, the clipboard.
+// Small helpers that the widgets share: elements, canvases, colors, digits, the clipboard.
 
 /** An element: `set` holds properties, and attributes that have a dash or start with aria. */
 export function make(tag, set = {}, ...children) {
@@ -12,7 +12,7 @@ export function make(tag, set = {}, ...children) {
 }
 
 /** A control with its visible label before it. */
-export function labelled(text, control) {
+export function labeled(text, control) {
   return make("label", { className: "field" }, make("span", {}, text), control);
 }
 
@@ -23,8 +23,8 @@ export function select(options, chosen) {
   return make("select", {}, ...entries);
 }
 
-/** Colours of the page's palette, read anew because readers change the scheme. */
-export function colours(element) {
+/** Colors of the page's palette, read anew because readers change the scheme. */
+export function colors(element) {
   const style = getComputedStyle(element);
   const names = ["ink", "paper", "grid", "box", "c1", "c3", "c4"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
@@ -56,7 +56,7 @@ export function context(canvas, height = canvas.clientWidth) {
   return { ctx, width, height };
 }
 
-/** Grey values (0 to 255) of a digit of data/digits.js. */
+/** Gray values (0 to 255) of a digit of data/digits.js. */
 export function decode(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }

@@ -1,11 +1,11 @@
 // Draw a digit: the trained reference network answers inside the page.
 
-import { colours, context, decode, inked, labelled, make, redrawn, select, share } from "./dom.js";
+import { colors, context, decode, inked, labeled, make, redrawn, select, share } from "./dom.js";
 import { DIGITS } from "./data/digits.js";
 import { NETWORK } from "./data/reference.js";
-import { centred, forward, normalise, softmax, unpack } from "./forward.js";
+import { centered, forward, normalize, softmax, unpack } from "./forward.js";
 import { parse } from "./network.js";
-import { analyse, hull } from "./rf.js";
+import { analyze, hull } from "./rf.js";
 
 const SIDE = 140; // of the drawing, in its own pixels
 const PEN = 6; // half the width of the pen
@@ -16,7 +16,7 @@ const layers = unpack(NETWORK);
 // The layers that change what a unit sees, and the last layer of each one's block.
 const windows = layers.flatMap((layer, index) => (LETTERS[layer.kind] ? [index] : []));
 const lasts = windows.map((_, i) => (windows[i + 1] ?? layers.length) - 1);
-const stages = analyse(
+const stages = analyze(
   parse(windows.map((index) => LETTERS[layers[index].kind] + layers[index].k).join(".")),
   28,
 ).slice(1);
@@ -55,15 +55,15 @@ const maps = make("div", { className: "maps" });
 root.replaceChildren(
   make("div", { className: "thirds" },
     make("div", {}, make("figure", {}, pad, make("figcaption", {}, "Draw here")),
-      make("div", { className: "bar" }, clear, labelled("or a real digit", example))),
+      make("div", { className: "bar" }, clear, labeled("or a real digit", example))),
     make("div", {}, make("figure", {}, seen,
-      make("figcaption", {}, "What the network gets: centred, 28 by 28"))),
+      make("figcaption", {}, "What the network gets: centered, 28 by 28"))),
     make("div", {}, said,
       make("table", { className: "scores" },
         make("caption", {}, "Score of each class, and its share after softmax"), body))),
   make("h2", { id: "maps" }, "Feature maps"),
-  make("div", { className: "bar" }, labelled("After layer", block), labelled("Row of the unit", row),
-    labelled("Column of the unit", column)),
+  make("div", { className: "bar" }, labeled("After layer", block), labeled("Row of the unit", row),
+    labeled("Column of the unit", column)),
   fieldSaid,
   maps,
 );
@@ -159,8 +159,8 @@ example.onchange = () => {
 // -- answers ------------------------------------------------------------------------------------
 
 function think() {
-  pixels = centred(ink, SIDE);
-  outputs = pixels ? forward(layers, normalise(pixels)) : [];
+  pixels = centered(ink, SIDE);
+  outputs = pixels ? forward(layers, normalize(pixels)) : [];
   if (!pixels) {
     said.textContent = "Nothing is drawn yet.";
     for (const { score, share, bar } of bars) {
@@ -209,13 +209,13 @@ block.onchange = () => {
 
 function draw() {
   if (!pad.clientWidth) return;
-  const colour = colours(root);
+  const color = colors(root);
   const drawn = context(pad);
-  drawn.ctx.fillStyle = colour.paper;
+  drawn.ctx.fillStyle = color.paper;
   drawn.ctx.fillRect(0, 0, drawn.width, drawn.width);
-  drawn.ctx.drawImage(inked(ink, SIDE, colour.ink), 0, 0, drawn.width, drawn.width);
+  drawn.ctx.drawImage(inked(ink, SIDE, color.ink), 0, 0, drawn.width, drawn.width);
   if (keyboard) {
-    drawn.ctx.strokeStyle = colour.box;
+    drawn.ctx.strokeStyle = color.box;
     drawn.ctx.lineWidth = down ? 4 : 2;
     drawn.ctx.beginPath();
     drawn.ctx.arc(...pen.map((p) => (p * drawn.width) / SIDE), 9, 0, 7);
@@ -224,19 +224,19 @@ function draw() {
   const { ctx, width } = context(seen);
   const { stage } = blocks[Number(block.value)];
   ctx.imageSmoothingEnabled = false;
-  ctx.fillStyle = colour.paper;
+  ctx.fillStyle = color.paper;
   ctx.fillRect(0, 0, width, width);
-  if (pixels) ctx.drawImage(inked(pixels, 28, colour.ink), 0, 0, width, width);
+  if (pixels) ctx.drawImage(inked(pixels, 28, color.ink), 0, 0, width, width);
   const [r, c] = unit.map((u) => hull(stage.masks[u]));
   const scale = width / 28;
-  ctx.strokeStyle = colour.box;
+  ctx.strokeStyle = color.box;
   ctx.lineWidth = 2;
   ctx.strokeRect(c[0] * scale + 1, r[0] * scale + 1, (c[1] - c[0] + 1) * scale - 2, (r[1] - r[0] + 1) * scale - 2);
   seen.setAttribute("aria-label", `The drawing at 28 by 28 pixels. ${fieldSaid.textContent}`);
-  drawMaps(colour);
+  drawMaps(color);
 }
 
-function drawMaps(colour) {
+function drawMaps(color) {
   const output = outputs[blocks[Number(block.value)].output];
   const channels = output?.channels ?? 0;
   while (maps.children.length > channels) maps.lastChild.remove();
@@ -257,14 +257,14 @@ function drawMaps(colour) {
     const values = output.values.subarray(channel * area, (channel + 1) * area);
     const low = values.reduce((a, b) => Math.min(a, b));
     const high = values.reduce((a, b) => Math.max(a, b));
-    const grey = values.map((value) => (255 * (value - low)) / (high - low || 1));
+    const gray = values.map((value) => (255 * (value - low)) / (high - low || 1));
     const { ctx, width } = context(maps.children[channel]);
     ctx.imageSmoothingEnabled = false;
-    ctx.fillStyle = colour.paper;
+    ctx.fillStyle = color.paper;
     ctx.fillRect(0, 0, width, width);
-    ctx.drawImage(inked(grey, output.side, colour.ink), 0, 0, width, width);
+    ctx.drawImage(inked(gray, output.side, color.ink), 0, 0, width, width);
     const cell = width / output.side;
-    ctx.strokeStyle = colour.box;
+    ctx.strokeStyle = color.box;
     ctx.lineWidth = 2;
     ctx.strokeRect(unit[1] * cell, unit[0] * cell, cell, cell);
   }

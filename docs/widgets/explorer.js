@@ -1,13 +1,13 @@
 // The receptive-field explorer: builds its controls inside #explorer and keeps the network in the
 // address, so that a link shares it.
 
-import { colours, copy, labelled, make, redrawn, select, share } from "./dom.js";
+import { colors, copy, labeled, make, redrawn, select, share } from "./dom.js";
 import { DIGITS } from "./data/digits.js";
 import {
   FIELDS, FIELD_NAMES, MOST, NAMES, PRESETS, ParseError, format, newLayer, parse, refused,
 } from "./network.js";
-import { ROW, centre, drawCut, drawImage, drawMap } from "./pictures.js";
-import { NetworkError, analyse, hull, numbers } from "./rf.js";
+import { ROW, center, drawCut, drawImage, drawMap } from "./pictures.js";
+import { NetworkError, analyze, hull, numbers } from "./rf.js";
 
 const [SMALLEST, LARGEST] = [4, 256]; // side of the image in pixels
 const HEADS = ["layer", "settings", "map", "field", "jump", "padding", "starts at", "change"];
@@ -42,22 +42,22 @@ const mapTitle = make("figcaption");
 const head = make("tr", {}, ...HEADS.map((text) => make("th", { scope: "col" }, text)));
 const table = make("table", { className: "layers" }, make("thead", {}, head), body);
 root.replaceChildren(
-  make("div", { className: "bar" }, labelled("Network", preset), labelled("Image side", side),
-    labelled("Digit", picture), link),
+  make("div", { className: "bar" }, labeled("Network", preset), labeled("Image side", side),
+    labeled("Digit", picture), link),
   problem,
   make("div", { className: "halves" },
     make("div", {},
       make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Layers" }, table),
-      make("div", { className: "bar" }, labelled("New layer at the end", kind), add), note),
+      make("div", { className: "bar" }, labeled("New layer at the end", kind), add), note),
     make("div", { className: "seen" },
       said,
       make("div", { className: "pair" },
         make("figure", {}, image, make("figcaption", {}, "What the unit sees")),
         make("figure", {}, map, mapTitle)),
-      make("div", { className: "bar" }, labelled("Row of the unit", rows),
-        labelled("Column of the unit", columns)))),
+      make("div", { className: "bar" }, labeled("Row of the unit", rows),
+        labeled("Column of the unit", columns)))),
   make("h2", { id: "cross-section" }, "Cross-section"),
-  make("p", {}, "Every row is a layer, every mark a unit at the place of its centre. Point at any " +
+  make("p", {}, "Every row is a layer, every mark a unit at the place of its center. Point at any " +
     "unit: everything that it is made of lights up, up to the image."),
   cut,
 );
@@ -204,7 +204,7 @@ function update() {
   problem.textContent = "";
   let wrong = null;
   try {
-    stages = analyse(net.layers, net.size);
+    stages = analyze(net.layers, net.size);
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error;
     ({ stages, path: wrong } = error);
@@ -264,7 +264,7 @@ function sentence() {
   const notes = [];
   const found = numbers(stage, net.size);
   if (found.density !== "1") notes.push(" With gaps inside (*).");
-  if (found.misaligned) notes.push(" Branches of unequal centres were joined (†).");
+  if (found.misaligned) notes.push(" Branches of unequal centers were joined (†).");
   return `${place} sees rows ${r[0]} to ${r[1]} and columns ${c[0]} to ${c[1]}: ` +
     `${count(r)} by ${count(c)} pixels.${notes.join("")}`;
 }
@@ -315,11 +315,11 @@ let place = null; // maps a position of the image to x in the cross-section
 
 function draw() {
   if (!image.clientWidth || !stages.length) return;
-  const colour = colours(root);
+  const color = colors(root);
   const stage = stageOf(chosen);
-  drawImage(image, colour, digit, net.size, stage, unit);
-  drawMap(map, colour, stage, unit);
-  place = drawCut(cut, colour, getComputedStyle(root).fontFamily, net.size, stages, stage, unit);
+  drawImage(image, color, digit, net.size, stage, unit);
+  drawMap(map, color, stage, unit);
+  place = drawCut(cut, color, getComputedStyle(root).fontFamily, net.size, stages, stage, unit);
   mapTitle.textContent = stage.layer
     ? `Units of layer ${stage.path}: point at one`
     : "Units of the image: its pixels";
@@ -340,7 +340,7 @@ cut.onpointermove = cut.onpointerdown = (event) => {
   const stage = stages[Math.floor((event.clientY - box.top - 4) / ROW)];
   if (!stage || !place) return;
   let best = 0;
-  const off = (u) => Math.abs(place(centre(stage, u, net.size)) - x);
+  const off = (u) => Math.abs(place(center(stage, u, net.size)) - x);
   for (let u = 1; u < stage.count; u++) if (off(u) < off(best)) best = u;
   if (stage.path === chosen && unit[1] === best) return;
   unit = [stage.path === chosen ? unit[0] : -1, best];

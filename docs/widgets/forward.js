@@ -3,7 +3,7 @@
 //
 // A tensor is { channels, side, values }: values a Float32Array of channels * side * side.
 
-const MEAN = 0.1307; // as eva.data normalises
+const MEAN = 0.1307; // as eva.data normalizes
 const STD = 0.3081;
 
 /** Float32 numbers from base64. */
@@ -25,8 +25,8 @@ export function unpack(network) {
   );
 }
 
-/** Grey values from 0 to 255, 28 x 28, as the network expects them. */
-export function normalise(pixels) {
+/** Gray values from 0 to 255, 28 x 28, as the network expects them. */
+export function normalize(pixels) {
   const values = Float32Array.from(pixels, (pixel) => (pixel / 255 - MEAN) / STD);
   return { channels: 1, side: Math.sqrt(values.length), values };
 }
@@ -108,13 +108,13 @@ export function softmax(scores) {
 }
 
 /**
- * A drawing as MNIST would hold it: its box scaled to 20 pixels on the longer side, its centre of
+ * A drawing as MNIST would hold it: its box scaled to 20 pixels on the longer side, its center of
  * mass in the middle of 28 x 28; null for an empty one.
  *
  * @param {ArrayLike<number>} values Ink from 0 to 255, side x side.
  * @returns {Float32Array | null} 784 values from 0 to 255.
  */
-export function centred(values, side) {
+export function centered(values, side) {
   const inked = [...values.keys()].filter((i) => values[i] > 12);
   if (!inked.length) return null;
   const xs = inked.map((i) => i % side);

@@ -1,6 +1,6 @@
 // Training replay: the curves of an experiment, epoch by epoch, and the digits that it misreads.
 
-import { colours, context, decode, inked, labelled, make, redrawn, select } from "./dom.js";
+import { colors, context, decode, inked, labeled, make, redrawn, select } from "./dom.js";
 import { DIGITS, MINI, RUNS } from "./data/replay.js";
 
 const SIDE = 28;
@@ -29,8 +29,8 @@ const digitsSaid = make("p", { className: "said" });
 const live = make("p", { className: "visually-hidden", "aria-live": "polite" });
 
 root.replaceChildren(
-  make("div", { className: "bar" }, labelled("Replay", experiment), play,
-    labelled("Epoch", slider)),
+  make("div", { className: "bar" }, labeled("Replay", experiment), play,
+    labeled("Epoch", slider)),
   make("div", { className: "replayed" },
     make("div", {}, make("figure", {}, curves,
       make("figcaption", {}, "Full MNIST, seed 0: solid is test, dashed is training accuracy")), said),
@@ -79,7 +79,7 @@ function draw() {
 function drawCurves() {
   const { ctx, width, height } = context(curves, Math.max(220, curves.clientWidth * 0.66));
   if (width <= LEFT) return;
-  const { ink, grid: pale, c1, box } = colours(root);
+  const { ink, grid: pale, c1, box } = colors(root);
   const { train, test } = run();
   const x = (at) => LEFT + ((width - LEFT - 8) * at) / (test.length - 1);
   const y = (accuracy) => 8 + (height - BELOW - 8) * (1 - share(accuracy));
@@ -99,9 +99,9 @@ function drawCurves() {
   ctx.beginPath();
   ctx.rect(LEFT, 0, width, height - BELOW);
   ctx.clip();
-  for (const [values, colour, dash] of [[train, box, [6, 4]], [test, c1, []]]) {
+  for (const [values, color, dash] of [[train, box, [6, 4]], [test, c1, []]]) {
     const points = values.map((value, at) => [x(at), y(value)]);
-    ctx.strokeStyle = colour;
+    ctx.strokeStyle = color;
     ctx.setLineDash(dash);
     ctx.globalAlpha = 0.25;
     ctx.lineWidth = 1.5;
@@ -109,7 +109,7 @@ function drawCurves() {
     ctx.globalAlpha = 1;
     ctx.lineWidth = 2.6;
     path(ctx, points.slice(0, epoch + 1));
-    ctx.fillStyle = colour;
+    ctx.fillStyle = color;
     ctx.beginPath();
     ctx.arc(...points[epoch], 4.5, 0, 2 * Math.PI);
     ctx.fill();
@@ -128,7 +128,7 @@ function drawDigits() {
   const side = grid.clientWidth / columns;
   if (side <= 0) return;
   const { ctx } = context(grid, side * Math.ceil(pictures.length / columns));
-  const { ink, paper, grid: pale, box } = colours(root);
+  const { ink, paper, grid: pale, box } = colors(root);
   const wrong = new Set(run().digits[epoch]);
   ctx.imageSmoothingEnabled = false;
   pictures.forEach(({ pixels }, i) => {

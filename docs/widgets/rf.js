@@ -54,15 +54,15 @@ export function simplified(window) {
   return window;
 }
 
-/** Centres of the phases, each moved back by its jumps; phases that see nothing are left out. */
-function centres(window) {
+/** Centers of the phases, each moved back by its jumps; phases that see nothing are left out. */
+function centers(window) {
   return window.taps.flatMap((taps, phase) =>
     taps.length ? [minus(fraction(taps[0] + taps.at(-1), 2), times(jump(window), phase))] : [],
   );
 }
 
 function drift(window) {
-  const found = centres(window);
+  const found = centers(window);
   if (!found.length) return null;
   const sum = found.reduce(plus);
   return fraction(sum.n, sum.d * found.length);
@@ -86,7 +86,7 @@ function transposed({ k, s, p, d }) {
   return simplified({ period: s, advance: 1, taps: range(s).map(phase) });
 }
 
-/** Linear interpolation by a whole factor: the two neighbours, or one where the unit is on it. */
+/** Linear interpolation by a whole factor: the two neighbors, or one where the unit is on it. */
 function linear(factor) {
   const phase = (unit) => {
     const [n, d] = [2 * unit + 1 - factor, 2 * factor]; // (unit + 1/2) / factor - 1/2
@@ -154,7 +154,7 @@ export class NetworkError extends Error {
  *   {stage, reads} for each stage that it is made of.
  * @throws {NetworkError} A map would be empty or too large, or the branches of a sum don't match.
  */
-export function analyse(layers, size, limit = 1024) {
+export function analyze(layers, size, limit = 1024) {
   const image = {
     path: "",
     layer: null,
@@ -277,7 +277,7 @@ export function numbers(stage, imageSize) {
   if (stage.window) {
     const spans = stage.window.taps.map(span);
     [size, minSize, step] = [Math.max(...spans), Math.min(...spans), jump(stage.window)];
-    start = centres(stage.window)[0] ?? null;
+    start = centers(stage.window)[0] ?? null;
     const widest = stage.window.taps.filter((taps) => span(taps) === size);
     density = size ? fraction(Math.max(...widest.map((t) => t.length)), size) : fraction(0);
   } else {

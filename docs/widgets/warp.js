@@ -1,6 +1,6 @@
 // The geometry of eva/data/augment.py: affine maps that are composed into one, and one resampling.
 // A matrix maps a place in the new image to the place in the old one that it shows; places are
-// pixels from the centre, x to the right and y down.
+// pixels from the center, x to the right and y down.
 
 const radians = (degrees) => (degrees * Math.PI) / 180;
 

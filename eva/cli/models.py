@@ -56,8 +56,8 @@ def summary(
         from eva.submission import load_model
 
         def show(found: Summary) -> None:
-            colour = out.is_terminal and not out.no_color
-            text = found.render(format.value, width=out.width, colour=colour)
+            color = out.is_terminal and not out.no_color
+            text = found.render(format.value, width=out.width, color=color)
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
         model = load_model(target)
@@ -102,7 +102,7 @@ def rf(
         for name, text in lines.items():
             out.print(f"{name:<8} {text}", highlight=False)
         if field.misaligned:
-            out.print("Branches of unequal centres were joined: units see a union.")
+            out.print("Branches of unequal centers were joined: units see a union.")
         for cause in field.causes:
             out.print(f"Not exact because of {cause}.", markup=False, highlight=False)
 

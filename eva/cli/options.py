@@ -14,7 +14,7 @@ from rich.panel import Panel
 from eva.errors import DataError, EvaError, GradingError, TrainingError
 
 if TYPE_CHECKING:
-    from eva.data.dataset import Dataset
+    from eva.data import Dataset
 
 out = Console()
 err = Console(stderr=True)
@@ -51,7 +51,7 @@ def load_announced(name: str, data_dir: Path | None) -> Dataset:
     """Load a data set; what stands in for full MNIST is announced in a box."""
     import warnings
 
-    from eva.data.dataset import DataWarning, load_data
+    from eva.data import DataWarning, load_data
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)

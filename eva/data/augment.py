@@ -2,7 +2,7 @@
 
 The geometric parts of a recipe are affine maps. They are composed, image by image, into one
 matrix and the batch is resampled once, so that a rotation followed by a shift blurs no more
-than either alone. Coordinates are pixels from the centre of the image, x to the right and
+than either alone. Coordinates are pixels from the center of the image, x to the right and
 y down; a matrix maps an output position to the input position that it shows. Angles and shifts
 have torchvision's signs.
 """
@@ -37,7 +37,7 @@ def augment(
     generator: Generator,
     interpolation: Interpolation = Interpolation.BILINEAR,
 ) -> Tensor:
-    """Apply the parts in order; neighbouring geometric parts become one resampling.
+    """Apply the parts in order; neighboring geometric parts become one resampling.
 
     Args:
         images: (batch, channels, height, width), float in [0, 1].
@@ -74,7 +74,7 @@ def rotation(degrees: Tensor) -> Tensor:
 
 
 def shear(degrees: Tensor) -> Tensor:
-    """Matrices (batch, 3, 3) that move a row ``y`` below the centre by ``-tan(degrees) * y``."""
+    """Matrices (batch, 3, 3) that move a row ``y`` below the center by ``-tan(degrees) * y``."""
     one = torch.ones_like(degrees)
     return _affine(one, torch.tan(torch.deg2rad(degrees)), 0 * one, one)
 
@@ -173,7 +173,7 @@ def _erase(images: Tensor, part: RandomErasing, generator: Generator) -> Tensor:
 
 
 def _positions(size: int, device: torch.device) -> Tensor:
-    """Pixels of an axis, from its centre."""
+    """Pixels of an axis, from its center."""
     return torch.arange(size, device=device) - (size - 1) / 2
 
 

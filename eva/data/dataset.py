@@ -43,7 +43,7 @@ class DataName(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Labelled images on a device.
+    """Labeled images on a device.
 
     Attributes:
         name: "mnist" or "mnist-mini".

@@ -1,4 +1,4 @@
-"""Experiment 4: less regularisation, and a learning rate that falls.
+"""Experiment 4: less regularization, and a learning rate that falls.
 
 Target: 99.4 % and smoother curves, without a parameter more.
 
@@ -16,7 +16,7 @@ still low, so a little more capacity may help.
 
 Known: the printed network (7,288 parameters), the log of one run (98.75 % on the last epoch of
 training, 99.41 % of testing), batch size 128, 15 epochs, a step schedule with its drop at epoch 6.
-Reconstructed: optimiser, learning rate, weight decay and augmentation, so that the curves agree,
+Reconstructed: optimizer, learning rate, weight decay and augmentation, so that the curves agree,
 in about twenty runs on held-out training images. What made the difference is that the geometric
 augmentation takes the nearest pixel, as torchvision does unless told otherwise: such digits are
 harder than smooth ones, so training accuracy is lower at the same test accuracy. Once, after full

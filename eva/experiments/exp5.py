@@ -14,7 +14,7 @@ holds the target: the first of the last four epochs still has the higher learnin
 
 Known: the printed network (7,753 parameters), the log of one run (98.86 % on the last epoch of
 training, 99.52 % of testing), batch size 128, 15 epochs, a step schedule with its drop at epoch 6.
-Reconstructed: optimiser, learning rate, weight decay and augmentation, so that the curves agree,
+Reconstructed: optimizer, learning rate, weight decay and augmentation, so that the curves agree,
 in about twenty runs on held-out training images. What made the difference is that the geometric
 augmentation takes the nearest pixel, as torchvision does unless told otherwise: such digits are
 harder than smooth ones, so training accuracy is lower at the same test accuracy. Once, after full

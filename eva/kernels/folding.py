@@ -2,7 +2,7 @@
 
 A BatchNorm only scales and shifts each channel, ``a * x + b``, once its statistics are known. So
 the unpadded convolution that reads it can be given ``a * weight`` as its weights and the sum of
-``b * weight`` as its bias, and read ``x`` itself: the normalised map is never written. Going back,
+``b * weight`` as its bias, and read ``x`` itself: the normalized map is never written. Going back,
 the gradients of ``a`` and ``b`` come from those of a few hundred weights in place of two sums over
 the whole map. A max-pool in between commutes with the scale, but for its sign.
 

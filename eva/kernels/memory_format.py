@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from eva.data.dataset import Dataset, normalize, to_float
+from eva.data import Dataset, normalize, to_float
 
 
 def fastest_layout(model: nn.Module, data: Dataset) -> torch.memory_format:

@@ -57,7 +57,7 @@ def _hint(failure: Failure, module: nn.Module | None) -> str:
         )
     if isinstance(module, NORMS) and len(size) > 1 and size[1] != module.num_features:
         return (
-            f"It normalises {module.num_features} channels and got {size[1]}: num_features should "
+            f"It normalizes {module.num_features} channels and got {size[1]}: num_features should "
             "be the out_channels of the convolution before it."
         )
     if "Output size is too small" in message or "smaller than kernel" in message:

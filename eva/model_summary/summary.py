@@ -84,14 +84,14 @@ class Summary:
         return tuple(r for r in self.rows if self.depth is None or r.depth <= self.depth)
 
     def render(
-        self, format: Format | str = Format.CLASSIC, *, width: int = 80, colour: bool = False
+        self, format: Format | str = Format.CLASSIC, *, width: int = 80, color: bool = False
     ) -> str:
         """The summary as text.
 
         Args:
             format: One of :class:`Format`.
             width: Characters a line, for the rich format.
-            colour: With terminal colours, for the rich format.
+            color: With terminal colors, for the rich format.
 
         Raises:
             InputSizeError: There is no such format.
@@ -105,7 +105,7 @@ class Summary:
             case Format.CLASSIC:
                 return classic.render(self)
             case Format.RICH:
-                return terminal.render(self, width, colour=colour)
+                return terminal.render(self, width, color=color)
             case Format.MARKDOWN:
                 return markdown.render(self)
             case Format.HTML:
@@ -133,7 +133,7 @@ def summary(
     columns: Sequence[Column | str] = DEFAULT_COLUMNS,
     depth: int | None = None,
 ) -> Summary:
-    """Summarise a model by running it once, without numbers and without changing it.
+    """Summarize a model by running it once, without numbers and without changing it.
 
     Args:
         model: Any module; on any device, in any mode.

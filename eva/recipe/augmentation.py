@@ -10,7 +10,7 @@ from eva.recipe.part import NonNegative, Part, Share
 
 
 class Rotation(Part):
-    """Rotate about the centre by an angle drawn from ±``degrees``."""
+    """Rotate about the center by an angle drawn from ±``degrees``."""
 
     kind: Literal["rotation"] = Field(default="rotation", repr=False)
     degrees: Annotated[float, Field(ge=0, le=180)]

@@ -65,7 +65,7 @@ class Recipe(Part):
         epochs: Passes over the training images.
         batch_size: Images a step; the last batch of an epoch may be smaller.
         optimizer: :class:`SGD`, :class:`Adam` or :class:`AdamW`.
-        schedule: Learning rate over the run, as a share of the optimiser's ``lr``.
+        schedule: Learning rate over the run, as a share of the optimizer's ``lr``.
         augment: Applied in this order, every image with draws of its own.
         interpolation: Of its geometric parts: "bilinear" or "nearest".
         label_smoothing: Share of the target spread over all classes.

@@ -27,13 +27,13 @@ class AxisField:
             the units, this is the theoretical size, which may exceed the image; otherwise the
             largest of any unit at this input size.
         min_size: The same for the unit (or phase) that sees least.
-        jump: Input pixels between neighbouring units: 1/2 after an upsampling by 2, 0 if all
+        jump: Input pixels between neighboring units: 1/2 after an upsampling by 2, 0 if all
             units see the same; ``None`` if units do not move evenly.
-        start: Centre of unit 0, 0 being the centre of the first pixel; ``None`` without a jump.
-        padding: Effective padding P: unit u is centred at ``-P + u * jump + (size - 1) / 2``.
+        start: Center of unit 0, 0 being the center of the first pixel; ``None`` without a jump.
+        padding: Effective padding P: unit u is centered at ``-P + u * jump + (size - 1) / 2``.
         density: Share of the hull that is really seen; 3/7 for a k1 s3 before a k3 convolution.
         status: How far the numbers can be trusted.
-        misaligned: Branches of unequal centres or speeds were joined.
+        misaligned: Branches of unequal centers or speeds were joined.
         causes: Operations that made the status worse than exact.
         dims: Tensor dimensions of the units whose fields differ along this axis.
         shape: Number of units along them.
@@ -107,7 +107,7 @@ class ReceptiveField:
 
     @property
     def jump(self) -> tuple[Fraction | None, ...]:
-        """Input pixels between neighbouring units."""
+        """Input pixels between neighboring units."""
         return tuple(a.jump for a in self.axes)
 
     @property
@@ -117,7 +117,7 @@ class ReceptiveField:
 
     @property
     def start(self) -> tuple[Fraction | None, ...]:
-        """Centre of unit 0."""
+        """Center of unit 0."""
         return tuple(a.start for a in self.axes)
 
     @property
@@ -132,7 +132,7 @@ class ReceptiveField:
 
     @property
     def misaligned(self) -> bool:
-        """Whether branches of unequal centres or speeds were joined."""
+        """Whether branches of unequal centers or speeds were joined."""
         return any(a.misaligned for a in self.axes)
 
     @property

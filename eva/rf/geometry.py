@@ -119,7 +119,7 @@ class Window:
 
     @property
     def jump(self) -> Fraction:
-        """Input pixels between neighbouring units; 1/2 after an upsampling by 2."""
+        """Input pixels between neighboring units; 1/2 after an upsampling by 2."""
         return Fraction(self.advance, self.period)
 
     @property
@@ -140,18 +140,18 @@ class Window:
 
     @property
     def start(self) -> Fraction | None:
-        """Centre of unit 0 in pixels; 0 is the centre of the first pixel.
+        """Center of unit 0 in pixels; 0 is the center of the first pixel.
 
         Where unit 0 sees nothing, the first unit that sees something, moved back by its jumps.
         """
-        centres = self._centres
-        return centres[0] if centres else None
+        centers = self._centres
+        return centers[0] if centers else None
 
     @cached_property
     def drift(self) -> Fraction | None:
-        """Mean over the phases of (centre - unit * jump): equal for branches that are aligned."""
-        centres = self._centres
-        return sum(centres, Fraction(0)) / len(centres) if centres else None
+        """Mean over the phases of (center - unit * jump): equal for branches that are aligned."""
+        centers = self._centres
+        return sum(centers, Fraction(0)) / len(centers) if centers else None
 
     @cached_property
     def _centres(self) -> list[Fraction]:
@@ -163,10 +163,10 @@ class Window:
 
 
 def effective_padding(start: Fraction, size: int) -> Fraction:
-    """Padding P such that unit u is centred at ``-P + u * jump + (size - 1) / 2``.
+    """Padding P such that unit u is centered at ``-P + u * jump + (size - 1) / 2``.
 
     Args:
-        start: Centre of unit 0, in input pixels; 0 is the centre of the first pixel.
+        start: Center of unit 0, in input pixels; 0 is the center of the first pixel.
         size: Receptive field along the axis, in pixels.
 
     Returns:

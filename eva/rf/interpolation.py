@@ -26,7 +26,7 @@ def ratio(size: int, count: int, scale: float | None) -> Fraction:
 
 
 def nearest(size: int, count: int, scale: float | None = None, exact: bool = False) -> AxisMap:
-    """Nearest neighbour; ``exact`` rounds at pixel centres as ``nearest-exact`` does.
+    """Nearest neighbor; ``exact`` rounds at pixel centers as ``nearest-exact`` does.
 
     PyTorch multiplies in single precision, so the units of a size are computed likewise.
     """
@@ -61,7 +61,7 @@ def linear(
 def cubic(
     size: int, count: int, scale: float | None = None, align_corners: bool = False
 ) -> AxisMap:
-    """Cubic interpolation along one axis: four neighbours, one where the unit is on a pixel."""
+    """Cubic interpolation along one axis: four neighbors, one where the unit is on a pixel."""
     r, at = _places(size, count, scale, align_corners)
 
     def seen(unit: int) -> list[int]:
@@ -84,12 +84,12 @@ def antialiased(
     wide = max(r, Fraction(1))
 
     def seen(unit: int) -> list[int]:
-        centre = r * (unit + Fraction(1, 2))
-        low = math.floor(centre - reach * wide + Fraction(1, 2))
-        high = math.floor(centre + reach * wide + Fraction(1, 2))
+        center = r * (unit + Fraction(1, 2))
+        low = math.floor(center - reach * wide + Fraction(1, 2))
+        high = math.floor(center + reach * wide + Fraction(1, 2))
         found = []
         for i in range(low, high):
-            x = abs((i - centre + Fraction(1, 2)) / wide)
+            x = abs((i - center + Fraction(1, 2)) / wide)
             if x < reach and (x == 0 or x.denominator != 1):
                 found.append(i)
         return found

@@ -61,7 +61,7 @@ class Line:
         masks: One bit mask a unit; as many array dimensions as the term has tensor dimensions.
         window: The same without borders, for any image size; ``None`` where nothing repeats.
         status: How far it can be trusted.
-        misaligned: Branches of unequal centres or speeds were joined.
+        misaligned: Branches of unequal centers or speeds were joined.
         causes: Names of the operations that made it worse than exact.
         origin: What it was before its dimensions were joined with others by a reshape.
     """

@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from eva.data.dataset import Dataset, load_data
+from eva.data import Dataset, load_data
 from eva.data.mnist_files import find
 from eva.errors import EvaError, RecordError, TrainingError
 from eva.jobs.engine import Answer, Engine

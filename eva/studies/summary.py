@@ -95,7 +95,7 @@ class Study(FrozenModel):
 
 
 def summarize(runs: Sequence[Run], *, target: float = TARGET, last: int = LAST) -> Study:
-    """Summarise records of one recipe.
+    """Summarize records of one recipe.
 
     Args:
         runs: Records of different seeds, at least one.
@@ -142,11 +142,11 @@ def wilson(successes: int, trials: int, z: float = Z) -> tuple[float, float]:
         '0.722 1.000'
     """
     share = successes / trials
-    centre = share + z * z / (2 * trials)
+    center = share + z * z / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    low = (centre - half) / scale if successes else 0.0  # exact where rounding is not
-    high = (centre + half) / scale if successes < trials else 1.0
+    low = (center - half) / scale if successes else 0.0  # exact where rounding is not
+    high = (center + half) / scale if successes < trials else 1.0
     return low, high
 
 

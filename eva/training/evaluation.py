@@ -1,4 +1,4 @@
-"""How good a model is on labelled images."""
+"""How good a model is on labeled images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eva.data.dataset import normalize, to_float
+from eva.data import normalize, to_float
 
 BATCH = 250  # on a CPU, larger ones no longer fit its caches and take twice as long
 GPU_BATCH = 2500  # smaller ones cost a GPU more to start than to run; `eva.grading` admits by it
@@ -32,7 +32,7 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> Evaluation:
     """Run a model in eval mode over images, and leave its mode as it was.
 
     Args:
-        model: Maps (batch, 1, 28, 28) normalised floats to (batch, classes) scores.
+        model: Maps (batch, 1, 28, 28) normalized floats to (batch, classes) scores.
         images: (n, 1, 28, 28) uint8, on the device of the model.
         labels: (n,) int64, on the same device.
     """

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Generator, nn
 
+from eva.data import Dataset, batches, epoch_order, normalize, to_float
 from eva.data.augment import augment
-from eva.data.dataset import Dataset, batches, epoch_order, normalize, to_float
 from eva.errors import TrainingError
 from eva.kernels.memory_format import fastest_layout
 from eva.recipe import Recipe

@@ -1,4 +1,4 @@
-"""From the numbers of a recipe to PyTorch: initial weights, optimiser, averaged weights."""
+"""From the numbers of a recipe to PyTorch: initial weights, optimizer, averaged weights."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def initialize(model: nn.Module, scheme: Init) -> None:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build the recipe's optimiser over all trainable parameters of the model.
+    """Build the recipe's optimizer over all trainable parameters of the model.
 
     It updates them in one kernel, and its learning rate is a tensor beside them: a step takes
     whatever is in it, without a value that goes to the device or comes from there.
@@ -69,7 +69,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Write a learning rate into the optimiser's tensor."""
+    """Write a learning rate into the optimizer's tensor."""
     for group in optimizer.param_groups:
         group["lr"].fill_(lr)
 
@@ -85,7 +85,7 @@ def average_weight(decay: float, step: int) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, weight: Tensor) -> None:
-    """Move weights and buffers of ``average`` towards ``model`` by ``weight``, in place.
+    """Move weights and buffers of ``average`` toward ``model`` by ``weight``, in place.
 
     Args:
         average: A copy of the model.

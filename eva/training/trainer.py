@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
 
+from eva.data import Dataset, epoch_order, normalize, to_float
 from eva.data.augment import augment
-from eva.data.dataset import Dataset, epoch_order, normalize, to_float
 from eva.errors import TrainingError
 from eva.kernels.compile import compile_model
 from eva.kernels.cuda_graphs import Replayed
@@ -141,7 +141,7 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps an epoch; the last batch may be smaller."""
+        """Optimizer steps an epoch; the last batch may be smaller."""
         return -(-self.run.data.train_size // self.recipe.batch_size)
 
     def fit(self, *, resume: bool = False) -> Run:
@@ -255,13 +255,13 @@ class Trainer:
             yield from zip(torch.split(images, size), torch.split(labels, size), strict=True)
 
     def _augmented(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Images of an index, augmented and normalised, and their labels."""
+        """Images of an index, augmented and normalized, and their labels."""
         images = to_float(self.data.train_images[index])
         images = augment(images, self.recipe.augment, self._generator, self.recipe.interpolation)
         return normalize(images), self.data.train_labels[index]
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
-        """Forward, backward, and a step of the optimiser; nothing here waits for the device."""
+        """Forward, backward, and a step of the optimizer; nothing here waits for the device."""
         smoothing = self.recipe.label_smoothing
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16), self._kernels:
             scores = self._forward(images)

@@ -31,7 +31,7 @@ RECIPE = Recipe(epochs=1, batch_size=500)
 
 
 def front_door(*arguments: str | Path) -> tuple[int, str]:
-    """Exit code and output of a terminal of 80 columns, without colours."""
+    """Exit code and output of a terminal of 80 columns, without colors."""
     result = subprocess.run(
         [sys.executable, "-m", "pytest", *map(str, arguments)],
         cwd=ROOT,

@@ -52,7 +52,7 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-# Marks one element of each look (colours, size, weight, ground) for the slow rule of contrast:
+# Marks one element of each look (colors, size, weight, ground) for the slow rule of contrast:
 # a thousand tokens of code have about ten looks.
 MARK_LOOKS = """() => {
   const seen = new Set();

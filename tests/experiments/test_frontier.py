@@ -71,7 +71,7 @@ def test_the_repeated_kernel_is_one_parameter_and_used_at_every_time() -> None:
 
 
 def slant_and_centre(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope of x against y over the ink, and the centre of mass in pixels from the middle."""
+    """Slope of x against y over the ink, and the center of mass in pixels from the middle."""
     rows = (torch.arange(28.0) - 13.5).view(1, 28, 1)
     columns = rows.mT
     ink = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True)
@@ -82,11 +82,11 @@ def slant_and_centre(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_upright_digits_have_no_slant_and_stand_in_the_middle() -> None:
     digits = to_float(load_mini().test_images)
-    slant, centre = slant_and_centre(digits)
-    assert slant.abs().mean() > 0.15 and centre.abs().max() > 0.4
-    slant, centre = slant_and_centre(Upright()(digits))
+    slant, center = slant_and_centre(digits)
+    assert slant.abs().mean() > 0.15 and center.abs().max() > 0.4
+    slant, center = slant_and_centre(Upright()(digits))
     assert slant.abs().mean() < 0.02
-    assert centre.abs().mean() < 0.01
+    assert center.abs().mean() < 0.01
 
 
 def test_a_digit_that_is_moved_and_slanted_comes_out_as_it_would_have() -> None:

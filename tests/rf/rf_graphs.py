@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from eva import rf
-from eva.rf import probe
+from eva.rf.gradients import probe
 
 Choose = Callable[[Sequence[Any]], Any]  # picks one: hypothesis' draw, or random.Random.choice
 LARGEST = 26  # units along an axis up to which upsampling is allowed
@@ -198,7 +198,7 @@ def point(s: Sketch, pick: Choose) -> nn.Module:
         return nn.Dropout(0.5)
     dims = pick(((2,), tuple(range(2, 2 + s.rank))))
     if kind == "mean":
-        return Apply(f"centre {dims}", lambda x: x - x.mean(dims, keepdim=True))
+        return Apply(f"center {dims}", lambda x: x - x.mean(dims, keepdim=True))
     if kind == "excite":
         return Apply("excite", lambda x: x * torch.sigmoid(x.mean(dims, keepdim=True)))
     if kind == "softmax":

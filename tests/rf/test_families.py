@@ -11,7 +11,8 @@ from torch import nn
 from torchvision.models import detection, maxvit, segmentation, vision_transformer
 
 from eva import rf
-from eva.rf import Status, probe
+from eva.rf import Status
+from eva.rf.gradients import probe
 
 pytestmark = pytest.mark.filterwarnings("ignore:The default weight init")
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from eva.errors import ForwardError, InputSizeError
-from eva.rf import probe, receptive_field
+from eva.rf import receptive_field
+from eva.rf.gradients import probe
 
 
 def net() -> nn.Sequential:

@@ -50,8 +50,8 @@ def test_the_theoretical_field_is_that_of_units_far_from_borders(data: st.DataOb
     spans = {h[1] - h[0] + 1 for _, h in middle}
     assert max(spans) == axis.size, f"{model}: {spans} measured, {axis.size} claimed"
     assert min(spans) == axis.min_size or axis.min_size == 0
-    centres = [(h[0] + h[1]) / 2 - float(u * axis.jump) for u, h in middle]
-    assert min(abs(c - float(axis.start)) for c in centres) < 1e-6
+    centers = [(h[0] + h[1]) / 2 - float(u * axis.jump) for u, h in middle]
+    assert min(abs(c - float(axis.start)) for c in centers) < 1e-6
 
 
 @pytest.mark.parametrize(

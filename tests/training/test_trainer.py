@@ -358,7 +358,7 @@ def test_lr_find_changes_nothing_and_suggests_a_useful_rate(tiny: Dataset) -> No
         lr_find(model, RECIPE, tiny, lowest=1.0, highest=0.1)
 
 
-def test_mnist_mini_is_learnt_by_a_small_network(mini: Dataset) -> None:
+def test_mnist_mini_is_learned_by_a_small_network(mini: Dataset) -> None:
     recipe = Recipe(epochs=3, optimizer=SGD(lr=0.1, nesterov=True), schedule=Triangular())
     torch.manual_seed(0)
     model = nn.Sequential(conv_block(1, 8, 8), nn.MaxPool2d(2), conv_block(8, 12, 12), gap_head(12))

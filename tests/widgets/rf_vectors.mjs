@@ -4,14 +4,14 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const from = (name) => import(pathToFileURL(`${process.argv[2]}/${name}`).href);
-const { analyse, numbers, NetworkError } = await from("rf.js");
+const { analyze, numbers, NetworkError } = await from("rf.js");
 const { format, parse } = await from("network.js");
 
 const answer = ({ net, size }) => {
   const layers = parse(net);
   const again = format(parse(format(layers))) === format(layers);
   try {
-    const stages = analyse(layers, size).slice(1);
+    const stages = analyze(layers, size).slice(1);
     return { again, stages: stages.map((s) => ({ path: s.path, ...numbers(s, size) })) };
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error;

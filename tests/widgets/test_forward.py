@@ -85,17 +85,17 @@ def test_a_digit_of_mnist_is_centred_and_read_as_before(node: Node, mini: Datase
     images = mini.test_images[::100]
     found = node("forward_vectors.mjs", {"network": None, "images": images.flatten(1).tolist()})
     for answer in found["answers"]:
-        centred = torch.tensor(answer["centred"], dtype=torch.float32).view(28, 28)
+        centered = torch.tensor(answer["centered"], dtype=torch.float32).view(28, 28)
         rows = torch.arange(28) + 0.5
         for axis in (0, 1):
-            assert (centred.sum(1 - axis) @ rows / centred.sum()).item() == pytest.approx(
+            assert (centered.sum(1 - axis) @ rows / centered.sum()).item() == pytest.approx(
                 14, abs=0.6
             )
-            inked = (centred.sum(1 - axis) > 0).sum().item()
+            inked = (centered.sum(1 - axis) > 0).sum().item()
             assert inked <= 22  # 20 and what lies across two pixels
         assert torch.tensor(answer["again"]).argmax() == torch.tensor(answer["scores"]).argmax()
 
 
 def test_an_empty_drawing_is_no_digit(node: Node) -> None:
     found = node("forward_vectors.mjs", {"network": None, "images": [[0] * 784]})
-    assert found["answers"][0]["centred"] == []
+    assert found["answers"][0]["centered"] == []

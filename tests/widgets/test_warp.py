@@ -17,7 +17,7 @@ from eva.recipe import Interpolation, Recipe, Rotation, Scale, Shear, Shift
 
 WIDGETS = Path(__file__).parents[2] / "docs" / "widgets"
 RECIPES, IMAGES, DIFFERENT = 12, 50, 500
-LARGEST_ERROR = 1e-3  # of a grey value between 0 and 255
+LARGEST_ERROR = 1e-3  # of a gray value between 0 and 255
 MAKERS: dict[str, Callable[[float], Any]] = {
     "rotation": lambda reach: Rotation(degrees=reach),
     "shear": lambda reach: Shear(degrees=reach),

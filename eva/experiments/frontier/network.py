@@ -62,7 +62,7 @@ def once(body: nn.Module, channels: int, act: type[nn.Module] = nn.SiLU) -> Repe
 
 
 class Upright(nn.Module):
-    """Moves a digit's centre of mass to the middle of the image and takes out its slant.
+    """Moves a digit's center of mass to the middle of the image and takes out its slant.
 
     The slant is the slope of the line that best tells x from y, by least squares over the ink.
     Nothing is learned. What two images of a digit no longer differ in, no weight is spent on.
@@ -115,5 +115,5 @@ class Views(nn.Module):
         looks = [x]  # pooled, not sliced, so that the judge sees that no position is cut off
         for margin, pair in MOVES:
             wide = F.pad(x, margin, mode="replicate")
-            looks.append(F.avg_pool2d(wide, pair, stride=1))  # the mean of two neighbours
+            looks.append(F.avg_pool2d(wide, pair, stride=1))  # the mean of two neighbors
         return torch.stack([self.body(look) for look in looks]).mean(dim=0)

@@ -110,7 +110,7 @@ def _one_shape(model: nn.Module, training: bool, size: int, limits: Limits) -> V
 
 
 def _depends_on_images(model: nn.Module, graph: Graph | None, limits: Limits) -> Verdict:
-    """Each image has scores of its own: the next image may, its neighbours may not change them."""
+    """Each image has scores of its own: the next image may, its neighbors may not change them."""
     images = torch.randn(8, *limits.input_size, generator=torch.Generator().manual_seed(3))
     together, alone = _scores(model, images), _scores(model, images[:1])
     if _constant(together):

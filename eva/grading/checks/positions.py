@@ -15,7 +15,7 @@ def count(value: Tensor, axes: tuple[int, ...]) -> int:
 
 
 def candidates(value: object, wanted: int) -> list[tuple[int, ...]]:
-    """Neighbouring axes, one or two, that could be the positions."""
+    """Neighboring axes, one or two, that could be the positions."""
     if not isinstance(value, Tensor) or wanted < 2:
         return []
     one = [(a,) for a in range(1, value.ndim)]

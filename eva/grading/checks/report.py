@@ -1,4 +1,4 @@
-"""Reports: what a student reads at the end, as text, in colour and as JSON."""
+"""Reports: what a student reads at the end, as text, in color and as JSON."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Report:
         return [row.explain(self.hints) for row in self.rows if row.verdict.status in open_]
 
     def table(self) -> Text:
-        """Check, points, status, total, and what to do next; at most 80 columns, in colour."""
+        """Check, points, status, total, and what to do next; at most 80 columns, in color."""
         text = Text()
         text.append(f"{self.assignment.name}  {self.submission}\n", style="bold")
         text.append(f" {'#':>2}  {'check':<36}  points  status\n", style="dim")
@@ -226,11 +226,11 @@ class Report:
         return f"{self.points}/{self.assignment.points}"
 
     def __str__(self) -> str:
-        """Explanations of what failed, then the table, without colours."""
+        """Explanations of what failed, then the table, without colors."""
         return "\n\n".join([*self.explanations(), self.table().plain])
 
     def __rich__(self) -> Text:
-        """The same as :meth:`__str__`, in colour."""
+        """The same as :meth:`__str__`, in color."""
         text = Text()
         for explanation in self.explanations():
             status, space, rest = explanation.partition(" ")

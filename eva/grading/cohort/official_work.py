@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from eva.data.dataset import Dataset, load_data
+from eva.data import Dataset, load_data
 from eva.errors import GradingError
 from eva.grading.cohort.terms import Terms, decode, encode
 from eva.grading.graph.fingerprint import structure

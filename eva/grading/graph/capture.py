@@ -31,7 +31,7 @@ from eva.seeds import seeded
 from eva.submission import build_model, find_recipe, import_target
 
 INPUT_SIZE = (1, 28, 28)
-FEW_VALUES = 4  # an initialisation by zeros, ones, an identity or signs has no more
+FEW_VALUES = 4  # an initialization by zeros, ones, an identity or signs has no more
 _CPU = "A submission runs on the CPU; where it trains is the trainer's affair: leave out .cuda()."
 
 

@@ -1,7 +1,7 @@
 """How many numbers a model stores, counted on its graph.
 
 Counted is what either program reads: parameters, frozen or not; buffers other than the running
-statistics of a normalisation; constants, however they came into forward. Tensors that forward
+statistics of a normalization; constants, however they came into forward. Tensors that forward
 computes from nothing (``torch.arange(...).sin()``) count as if they were stored, axes along which
 they repeat once. A weight that is computed from few stored numbers counts as what it stores, but
 is looked at by a person where it unfolds into more than the limit, or where an image takes more
@@ -107,7 +107,7 @@ def words(tensor: Tensor) -> int:
 
 
 def running_statistics(graph: Graph) -> set[str]:
-    """Names of the buffers that are nothing but running statistics of a normalisation.
+    """Names of the buffers that are nothing but running statistics of a normalization.
 
     They are read as statistics alone, and the train program really updates them from its batch;
     with them goes the counter of batches, which nothing else reads.

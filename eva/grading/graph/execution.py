@@ -105,9 +105,9 @@ def rerun(nodes: Iterable[Node], values: dict[str, Any]) -> None:
 
 
 def jittered(graph: Graph, generator: torch.Generator) -> dict[str, Tensor]:
-    """Stored tensors by name, parameters with noise of the size of a usual initialisation.
+    """Stored tensors by name, parameters with noise of the size of a usual initialization.
 
-    So zeros and equal values of an initialisation prove nothing about what a model can learn.
+    So zeros and equal values of an initialization prove nothing about what a model can learn.
     """
     return {s.name: _jitter(s, generator) for s in graph.stored}
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Generator, nn
 
-from eva.data.dataset import Dataset
+from eva.data import Dataset
 from eva.errors import GradingError, TrainingError
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.rubric import Assignment

@@ -20,7 +20,7 @@ import platformdirs
 import torch
 
 import eva
-from eva.data.dataset import Dataset
+from eva.data import Dataset
 from eva.errors import GradingError, RecordError
 from eva.grading.graph.capture import Captured
 from eva.record import Run, write_atomically

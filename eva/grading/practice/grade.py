@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from eva import plots
-from eva.data.dataset import Dataset, DataWarning, load_data
+from eva.data import Dataset, DataWarning, load_data
 from eva.errors import DataError, RecordError, SubmissionError, TrainingError
 from eva.grading.checks.accuracy import holds, reaches
 from eva.grading.checks.fast import run_fast_checks

@@ -16,7 +16,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$^=/])")
 
 
 def plain(text: str) -> str:
-    r"""One line that moves no cursor, colours nothing and turns no reading direction.
+    r"""One line that moves no cursor, colors nothing and turns no reading direction.
 
     Control and format characters, line breaks and what XML can't hold become visible escapes.
 

@@ -18,7 +18,7 @@ td{overflow-wrap:anywhere}td pre{margin:0}
 """
 # Nothing may be loaded or run, whatever an escape might let through.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_COLOURS = ("#1f5fa8", "#c05a00", "#2c7a3f", "#8b3a8b", "#666666")
+_COLORS = ("#1f5fa8", "#c05a00", "#2c7a3f", "#8b3a8b", "#666666")
 _WIDTH, _HEIGHT, _MARGIN = 640, 280, 48  # pixels
 
 
@@ -68,10 +68,10 @@ def curves(series: Sequence[tuple[str, Sequence[float]]], target: float) -> str:
         f'y2="{y(target):.1f}" stroke="#a31515" stroke-dasharray="6 4"/>'
     )
     for number, (name, line) in enumerate(series):
-        colour = _COLOURS[number % len(_COLOURS)]
+        color = _COLORS[number % len(_COLORS)]
         points = " ".join(f"{x(e):.1f},{y(value):.1f}" for e, value in enumerate(line))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-        parts.append(_label(_WIDTH - 4, 16 + 16 * number, name, "end", colour))
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}"/>')
+        parts.append(_label(_WIDTH - 4, 16 + 16 * number, name, "end", color))
     return _svg(f"Test accuracy over {epochs} epochs; the target is {target:g} %", parts)
 
 
@@ -85,7 +85,7 @@ def bars(counts: Sequence[tuple[str, int]], about: str) -> str:
         left = _MARGIN + index * step
         parts.append(
             f'<rect x="{left + 2:.1f}" y="{_HEIGHT - _MARGIN - height:.1f}" '
-            f'width="{step - 4:.1f}" height="{height:.1f}" fill="{_COLOURS[0]}"/>'
+            f'width="{step - 4:.1f}" height="{height:.1f}" fill="{_COLORS[0]}"/>'
         )
         middle = left + step / 2
         parts.append(_label(middle, _HEIGHT - _MARGIN + 18, name, "middle"))
@@ -100,10 +100,10 @@ def _axis(low: float, high: float, y: object) -> str:
     return "".join(_label(_MARGIN - 6, y(tick) + 4, f"{tick:.2f}", "end") for tick in ticks)
 
 
-def _label(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> str:
+def _label(x: float, y: float, text: str, anchor: str, color: str = "#333") -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="12" text-anchor="{anchor}" '
-        f'fill="{colour}">{html_text(text)}</text>'
+        f'fill="{color}">{html_text(text)}</text>'
     )
 
 

@@ -11,7 +11,7 @@ JSON header, the header, the numbers of the graph, and a MAC under a key of this
 What the MAC is worth: a submission that ends its process, prints lines that look like results or
 writes rubbish to every file descriptor gives no record. Student code that looks for the key in the
 memory of its own process will find it, and can then write any record it likes. That gains nothing:
-a record is no grade but a graph and a recipe, and the judge checks, initialises and trains a forged
+a record is no grade but a graph and a recipe, and the judge checks, initializes and trains a forged
 one like any other.
 """
 

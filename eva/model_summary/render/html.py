@@ -1,4 +1,4 @@
-"""The summary as HTML for notebooks and pages: one table, no script, follows the page's colours."""
+"""The summary as HTML for notebooks and pages: one table, no script, follows the page's colors."""
 
 from __future__ import annotations
 

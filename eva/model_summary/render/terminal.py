@@ -21,8 +21,8 @@ BAR = 8  # characters of a full bar
 LEAVE_FIRST = (Column.JUMP, Column.MULT_ADDS, Column.INPUT)
 
 
-def render(summary: Summary, width: int, *, colour: bool) -> str:
-    """The table as text, at most ``width`` characters wide; terminal colours where wanted."""
+def render(summary: Summary, width: int, *, color: bool) -> str:
+    """The table as text, at most ``width`` characters wide; terminal colors where wanted."""
     columns = list(summary.columns)
     bar = True
     for leaving in (None, "bar", *LEAVE_FIRST):
@@ -35,7 +35,7 @@ def render(summary: Summary, width: int, *, colour: bool) -> str:
             break
     out = io.StringIO()
     console = Console(
-        file=out, width=width, force_terminal=colour, color_system="standard" if colour else None
+        file=out, width=width, force_terminal=color, color_system="standard" if color else None
     )
     console.print(table)
     for line in (totals_line(summary), *summary.notes, *marks_in(summary.shown)):

@@ -201,7 +201,7 @@ def triangle(op: Op) -> Geometry:
 
 @rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def layer_norm(op: Op) -> Geometry:
-    """Mixes the trailing dimensions that it normalises."""
+    """Mixes the trailing dimensions that it normalizes."""
     rank = len(op.first.shape)
     return Mix(dims=tuple(range(rank - len(op["normalized_shape"]), rank)))
 

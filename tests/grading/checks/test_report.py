@@ -128,7 +128,7 @@ def test_the_next_step_depends_on_what_is_open() -> None:
     assert "eva grade" not in Report.of(other, "net.py", {}).next_step()
 
 
-def test_colours_change_no_word() -> None:
+def test_colors_change_no_word() -> None:
     report = Report.of(ASSIGNMENT, "net.py", mixed())
     console = Console(force_terminal=True, color_system="standard", width=WIDTH)
     with console.capture() as captured:

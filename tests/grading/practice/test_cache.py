@@ -313,7 +313,7 @@ def test_the_default_place_is_the_users_cache(cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick", "no_network")
-def test_auto_practises_on_mnist_mini_and_says_what_that_is_worth(graded: Grade) -> None:
+def test_auto_practices_on_mnist_mini_and_says_what_that_is_worth(graded: Grade) -> None:
     report, lines = graded(data="auto")
     assert "99.4 % target needs full MNIST" in lines[0]
     assert trained(lines) == 2

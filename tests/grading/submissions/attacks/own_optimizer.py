@@ -1,4 +1,4 @@
-"""An optimiser whose step calls the model many times."""
+"""An optimizer whose step calls the model many times."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Honest: no normalisation at all."""
+"""Honest: no normalization at all."""
 
 from torch import nn
 

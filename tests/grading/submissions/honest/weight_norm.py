@@ -1,4 +1,4 @@
-"""Honest: weight normalisation through torch.nn.utils.parametrizations."""
+"""Honest: weight normalization through torch.nn.utils.parametrizations."""
 
 import torch
 from torch import nn
