@@ -16,11 +16,13 @@ PUBLIC = [
     "Submission",
     "Trainer",
     "__version__",
+    "check",
     "grade",
     "load_data",
     "load_submission",
     "lr_find",
     "receptive_field",
+    "study",
     "summary",
     "trace",
 ]

@@ -6,7 +6,7 @@ import json
 import statistics
 from typing import Any
 
-from eva.studies.summary import LAST, TARGET
+from eva.studies import LAST, TARGET
 from makers.records import RECORDS, packages, spread
 from makers.training import growth, growth_table, middle
 

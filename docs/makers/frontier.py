@@ -6,7 +6,7 @@ import csv
 import math
 from dataclasses import dataclass
 
-from eva.studies.summary import Study, summarize
+from eva.studies import Study, summarize
 from makers import svg
 from makers.records import RECORDS, conditions, load, spread
 from makers.svg import LEFT, RIGHT, TOP, WIDTH

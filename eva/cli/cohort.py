@@ -126,8 +126,9 @@ def write_reports(gradebook: Gradebook, targets: Sequence[Target]) -> None:
 def grade_officially(options: Official, assignment: Assignment, reports: list[Target]) -> int:
     """Grade a class, print its table, write its reports; return the exit code."""
     from eva.grading.cohort.cohort import require_finished
-    from eva.grading.cohort.official import EngineName, grade_class
+    from eva.grading.cohort.official import grade_class
     from eva.grading.cohort.terms import Terms
+    from eva.jobs import EngineName
 
     if options.engine not in list(EngineName):
         raise typer.BadParameter(f"known: {', '.join(EngineName)}", param_hint="--engine")

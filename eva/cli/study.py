@@ -26,7 +26,7 @@ from eva.cli.options import (
 
 if TYPE_CHECKING:
     from eva.record import Run
-    from eva.studies.summary import Study
+    from eva.studies import Study
 
 RAY = "On a Ray cluster"
 
@@ -75,7 +75,8 @@ def study_command(
     Killed and started again with the same command, it goes on where it was.
     """
     with friendly_errors():
-        from eva.studies.run import EngineName, run_study
+        from eva.jobs import EngineName
+        from eva.studies import run_study
 
         if engine not in list(EngineName):
             raise typer.BadParameter(f"known: {', '.join(EngineName)}", param_hint="--engine")

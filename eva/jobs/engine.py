@@ -18,12 +18,15 @@ class Answer:
         task: Its id.
         result: None where ``error`` says why there is none.
         error: In words.
+        lost: Whether the task ended its worker, or outlasted its time, :data:`ATTEMPTS` times;
+            an error that is not lost is one that the work raised.
         seconds: From its start to its end.
     """
 
     task: str
     result: dict[str, Any] | None = None
     error: str | None = None
+    lost: bool = False
     seconds: float = 0.0
 
 
@@ -44,8 +47,15 @@ class Engine(Protocol):
 
 
 def answer_of(name: str, value: dict[str, Any], seconds: float) -> Answer:
-    """Read what :func:`eva.grading.cohort.terms.perform` gave."""
+    """Read what :func:`eva.jobs.plan.perform` gave."""
     return Answer(task=name, result=value.get("result"), error=value.get("error"), seconds=seconds)
+
+
+def lost_answer(name: str, why: str = "") -> Answer:
+    """Of a task whose worker was lost too often; ``why`` is what is known of the last one."""
+    more = f" ({why})" if why else ""
+    error = f"the worker was lost {ATTEMPTS} times under this task{more}"
+    return Answer(task=name, error=error, lost=True)
 
 
 @dataclass(kw_only=True)

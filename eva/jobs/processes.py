@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from eva.errors import JobError
-from eva.jobs.engine import ATTEMPTS, Answer, Job, answer_of
+from eva.jobs.engine import ATTEMPTS, Answer, Job, answer_of, lost_answer
 from eva.jobs.plan import Plan, Task
 from eva.json_types import Json
 
@@ -73,6 +73,9 @@ class LocalEngine:
     Args:
         plan: What workers do.
         jobs: How many of them.
+
+    Raises:
+        JobError: It would be none.
     """
 
     def __init__(self, plan: Plan, *, jobs: int = 1) -> None:
@@ -85,12 +88,12 @@ class LocalEngine:
         self._inbox: queue.SimpleQueue[tuple[_Worker, bytes]] = queue.SimpleQueue()
 
     def submit(self, name: str, task: Task) -> None:
-        """See :class:`Engine`."""
+        """See :class:`eva.jobs.engine.Engine`."""
         self._waiting.append(Job(name=name, task=task))
         self._start()
 
     def wait(self, seconds: float) -> list[Answer]:
-        """See :class:`Engine`."""
+        """See :class:`eva.jobs.engine.Engine`."""
         answers: list[Answer] = []
         end = time.monotonic() + seconds
         while not answers and (left := end - time.monotonic()) > 0:
@@ -106,7 +109,7 @@ class LocalEngine:
         return answers
 
     def close(self) -> None:
-        """See :class:`Engine`."""
+        """See :class:`eva.jobs.engine.Engine`."""
         for worker in self._workers:
             worker.end()
         self._workers.clear()
@@ -145,7 +148,7 @@ class LocalEngine:
         if job.attempts < ATTEMPTS:
             self._waiting.appendleft(job)
             return None
-        return Answer(task=job.name, error=f"the worker was lost {ATTEMPTS} times under this task")
+        return lost_answer(job.name)
 
     def _give_up_hanging(self) -> None:
         now = time.monotonic()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eva.errors import JobError
-from eva.jobs.engine import ATTEMPTS, Answer, Job, answer_of
+from eva.jobs.engine import ATTEMPTS, Answer, Job, answer_of, lost_answer
 from eva.jobs.plan import Plan, Task, perform
 
 
@@ -34,7 +34,7 @@ class RayEngine:
     """Tasks on a Ray cluster, which is joined here and left in ``close``.
 
     Args:
-        plan: What workers do; it holds the secret, so the cluster must be the instructor's.
+        plan: What workers do; its config travels to them, so the cluster must be your own.
         jobs: How many tasks are in flight at most.
         address: Of the cluster's head, or "auto"; None starts a cluster on this machine.
         resources: Of a task.
@@ -82,11 +82,11 @@ class RayEngine:
         self._jobs: dict[Any, Job] = {}
 
     def submit(self, name: str, task: Task) -> None:
-        """See :class:`eva.jobs.processes.Engine`."""
+        """See :class:`eva.jobs.engine.Engine`."""
         self._start(Job(name=name, task=task))
 
     def wait(self, seconds: float) -> list[Answer]:
-        """See :class:`eva.jobs.processes.Engine`."""
+        """See :class:`eva.jobs.engine.Engine`."""
         if not self._jobs:
             return []
         done, _ = self._ray.wait(list(self._jobs), num_returns=1, timeout=seconds)
@@ -98,7 +98,7 @@ class RayEngine:
         return answers
 
     def close(self) -> None:
-        """See :class:`eva.jobs.processes.Engine`."""
+        """See :class:`eva.jobs.engine.Engine`."""
         for ref in self._jobs:
             self._ray.cancel(ref, force=True)
         self._jobs.clear()
@@ -123,11 +123,7 @@ class RayEngine:
             if job.attempts < ATTEMPTS:
                 self._start(job)
                 return None
-            return Answer(
-                task=job.name,
-                error=f"the worker was lost {ATTEMPTS} times under this task "
-                f"({type(error).__name__})",
-            )
+            return lost_answer(job.name, type(error).__name__)
         return answer_of(job.name, value, time.monotonic() - job.started)
 
 

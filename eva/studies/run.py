@@ -7,40 +7,41 @@ the same command trains the seeds that have no record, from their last complete 
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from eva.data import Dataset, load_data
 from eva.data.mnist_files import find
 from eva.errors import EvaError, RecordError, TrainingError
-from eva.jobs.engine import Answer, Engine
-from eva.jobs.plan import Kind, Plan, Result, Work
-from eva.jobs.processes import LocalEngine
+from eva.jobs import (
+    Answer,
+    Engine,
+    EngineName,
+    Kind,
+    Plan,
+    Result,
+    Work,
+    default_jobs,
+    select_engine,
+)
 from eva.record import DataInfo, Run, write_atomically
 from eva.studies.summary import Study, summarize
 from eva.submission import load_submission
-from eva.training.device import default_jobs, select_device
+from eva.training.device import select_device
 from eva.training.trainer import Trainer
 
 UNFINISHED = "unfinished"
 KINDS = {"seed": Kind(seconds=6 * 3600, trains=True)}
 _POLL = 5.0  # seconds
-
-
-class EngineName(StrEnum):
-    """Where seeds are trained: processes of this machine, or a Ray cluster."""
-
-    LOCAL = "local"
-    RAY = "ray"
+_PATIENCE = 1.0  # seconds for a process that was killed to be quite gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def run_study(
         data_dir: Folder that holds MNIST/raw.
         holdout: Test on so many training images set aside: for tuning, never the test set.
         epochs: In place of the recipe's own number.
-        device: That trains.
+        device: Where the seeds are trained: "auto", "cpu", "cuda" or "mps".
         compiled: As of :class:`eva.Trainer`.
         engine: "local" or "ray". Nodes of a Ray cluster need the submission and the data at the
             same paths; a seed that is interrupted there starts anew.
@@ -141,7 +142,8 @@ def run_study(
         errors: dict[int, str] = {}
         if missing:
             workers = min(jobs or default_jobs(), len(missing))
-            for answer in _answers(_engine(engine, plan, workers, address, gpus), missing):
+            started = select_engine(engine, plan, jobs=workers, address=address, gpus=gpus)
+            for answer in _answers(started, missing):
                 seed = int(answer.task)
                 if answer.result is None:
                     errors[seed] = answer.error or "no answer"
@@ -222,14 +224,6 @@ def _info(data: Dataset) -> DataInfo:
     )
 
 
-def _engine(name: EngineName, plan: Plan, jobs: int, address: str | None, gpus: float) -> Engine:
-    if name is EngineName.LOCAL:
-        return LocalEngine(plan, jobs=jobs)
-    from eva.jobs.ray_cluster import RayEngine, Resources
-
-    return RayEngine(plan, jobs=jobs, address=address, resources=Resources(gpus=gpus))
-
-
 def _answers(engine: Engine, seeds: list[int]) -> Iterator[Answer]:
     """Train seeds, as many at once as the engine can; yield what came of each."""
     waiting, running = list(seeds), 0
@@ -284,16 +278,15 @@ def _summarize(out: Path, runs: dict[int, Run]) -> Study:
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second process out of the folder; the lock ends with this process, however it ends."""
     out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
-        for attempt in range(2):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if attempt:
-                    raise RecordError(
-                        f"another process works on the study in {out}.",
-                        "Wait for it, or choose another folder with --out.",
-                    ) from error
-                time.sleep(1)  # one that was killed may not be quite gone
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout as error:
+        raise RecordError(
+            f"another process works on the study in {out}.",
+            "Wait for it, or choose another folder with --out.",
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()

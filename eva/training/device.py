@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,6 @@ from eva.record import DeviceInfo
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as in malloc.h
 HEAP_BLOCK = 2**30  # bytes; larger blocks are mapped all the same
-MEMORY = 1.5e9  # bytes that a process training at batch size 128 is given: twice what it takes
 
 
 def select_device(name: str = "auto") -> torch.device:
@@ -49,17 +47,6 @@ def select_device(name: str = "auto") -> torch.device:
             f"Set CUDA_VISIBLE_DEVICES={device.index} and use --device {device.type}.",
         )
     return device
-
-
-def default_jobs() -> int:
-    """Cores that this process may use, or fewer where memory is short."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration, ValueError):  # not Linux: nothing is known
-        return cores or 1
-    return max(1, min(cores or 1, int(free / MEMORY)))
 
 
 def describe_device(device: torch.device, *, bf16: bool, compiled: bool) -> DeviceInfo:

@@ -15,7 +15,7 @@ from eva.grading.graph.capture import capture
 from eva.grading.graph.counting import count_stored
 from eva.grading.graph.export import export_graph
 from eva.record import Run
-from eva.studies.summary import summarize
+from eva.studies import summarize
 from eva.submission import load_submission
 
 RECORDS = Path(__file__).parents[2] / "docs" / "records" / "frontier"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,12 @@ from typer.testing import CliRunner
 from eva.cli import app
 from eva.data import Dataset
 from eva.errors import EvaError, RecordError, TrainingError
-from eva.jobs.engine import Answer
-from eva.jobs.plan import Plan, perform
+from eva.jobs import Answer, Plan, default_jobs, perform
 from eva.kernels.cpu_kernels import compiler
 from eva.record import Run
-from eva.studies.run import run_study
-from eva.studies.summary import Z, summarize, wilson
+from eva.studies import run_study, summarize, wilson
+from eva.studies.summary import Z
 from eva.submission import load_submission
-from eva.training.device import default_jobs
 from eva.training.trainer import Trainer
 
 SUBMISSION = """
@@ -85,11 +84,11 @@ def engines(monkeypatch: pytest.MonkeyPatch, mini: Dataset) -> list[InlineEngine
     """All engines that studies made, in this process and with the data at hand."""
     made: list[InlineEngine] = []
 
-    def make(name: str, plan: Plan, *rest: object) -> InlineEngine:
+    def make(name: str, plan: Plan, **rest: object) -> InlineEngine:
         made.append(InlineEngine(plan))
         return made[-1]
 
-    monkeypatch.setattr("eva.studies.run._engine", make)
+    monkeypatch.setattr("eva.studies.run.select_engine", make)
     monkeypatch.setattr("eva.studies.run.load_data", lambda name, folder: mini)
     return made
 
@@ -133,7 +132,8 @@ def test_a_seed_that_kills_its_workers_costs_no_other(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(
-            "eva.studies.run._engine", lambda name, plan, *rest: InlineEngine(plan, dies_at=1)
+            "eva.studies.run.select_engine",
+            lambda name, plan, **rest: InlineEngine(plan, dies_at=1),
         )
         with pytest.raises(TrainingError, match=r"1 of 3 seeds .* seed 1: the worker was lost"):
             study_of(submission, tmp_path / "out", seeds=3)
@@ -184,39 +184,67 @@ def test_two_processes_never_work_in_one_folder(
     study_of(submission, tmp_path / "out", seeds=1, show=again)
 
 
-def start(submission: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+GATED = """
+import os, time
+from pathlib import Path
+
+class Gate(nn.Module):
+    # After an epoch, and once a seed is finished, this waits until the gate is open.
+    steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        while self.steps > 10 and "GATE" in os.environ and not Path(os.environ["GATE"]).exists():
+            if not list(Path(os.environ["OUT"]).glob("seed?.json")):
+                break
+            time.sleep(0.01)
+        return x
+"""
+
+
+def start(submission: Path, out: Path, gate: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "eva", "study", str(submission), "--data", "mnist-mini"]
-    command += ["--device", "cpu", "--out", str(out), "--seeds", "4", "--jobs", "2", *more]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    command += ["--device", "cpu", "--out", str(out), "--seeds", "4", "--jobs", "2"]
+    more = {"OMP_NUM_THREADS": "1", "GATE": str(gate), "OUT": str(out)}
+    return subprocess.Popen(command, env=os.environ | more)
+
+
+def workers(gate: Path) -> list[str]:
+    """Processes of this test's studies that still live."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"GATE={gate}".encode() in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
 
 
 def test_a_study_that_is_killed_loses_no_seed_and_runs_none_twice(
     submission: Path, tmp_path: Path, mini: Dataset
 ) -> None:
-    submission.write_text(SUBMISSION.replace("epochs=2", "epochs=8"))
-    out = tmp_path / "out"
-    with start(submission, out) as process:
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            begun = [
-                path
-                for path in (out / "unfinished").glob("seed[23]/record.json")
-                if not (out / path.parent.name).with_suffix(".json").exists()
-            ]
-            if begun and list(out.glob("seed?.json")):
-                break
+    """It is killed while it waits for the gate, so however fast the machine is, in mid-study."""
+    text = SUBMISSION.replace("epochs=2", "epochs=4")
+    text = text.replace("nn.Sequential(", "nn.Sequential(Gate(), ")
+    submission.write_text(text.replace("def build_model", GATED + "\ndef build_model", 1))
+    out, gate = tmp_path / "out", tmp_path / "gate"
+    with start(submission, out, gate) as process:
+        while process.poll() is None and not (
+            list(out.glob("seed?.json")) and list((out / "unfinished").glob("seed?/record.json"))
+        ):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    time.sleep(0.5)  # its workers see that it is gone
+    while workers(gate):
+        time.sleep(0.01)  # they see that it is gone
     finished = {path: path.read_bytes() for path in out.glob("seed?.json")}
     begun_rows = {
         path.parent.name: Run.load(path).rows
         for path in (out / "unfinished").glob("seed?/record.json")
+        if (out / f"{path.parent.name}.json") not in finished
     }
-    assert finished and len(finished) < 4, "it was killed in mid-study"
-    assert begun_rows
-    with start(submission, out) as process:
+    assert finished and len(finished) < 4
+    gate.touch()
+    with start(submission, out, gate) as process:
         assert process.wait() == 0
     for path, content in finished.items():
         assert path.read_bytes() == content

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,9 @@ from eva.grading.cohort.staging import stage
 from eva.grading.cohort.terms import Terms
 from eva.grading.judge.judge import SeedResult
 from eva.grading.judge.statistics import decide, seeds_wanted
-from eva.jobs.engine import Engine
-from eva.jobs.processes import LocalEngine
+from eva.jobs import EngineName, select_engine
 from eva.json_types import Json
 from eva.training.device import select_device
-
-
-class EngineName(StrEnum):
-    """Where tasks run."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 class OfficialSeeds:
@@ -113,7 +104,9 @@ def grade_class(
             terms.assignment,
             seeds=OfficialSeeds(terms.assignment, terms.seeds),
             journal=opened,
-            engine=_engine(engine, terms, jobs, address, gpus),
+            engine=select_engine(
+                engine, official_plan(terms), jobs=jobs, address=address, gpus=gpus
+            ),
             shard=shard,
             show=show,
         )
@@ -154,12 +147,3 @@ def facts_of(terms: Terms) -> dict[str, Json]:
 
 def _rubric_digest(assignment: Assignment) -> str:
     return hashlib.sha256(assignment.model_dump_json().encode()).hexdigest()[:16]
-
-
-def _engine(name: EngineName, terms: Terms, jobs: int, address: str | None, gpus: float) -> Engine:
-    plan = official_plan(terms)
-    if name is EngineName.LOCAL:
-        return LocalEngine(plan, jobs=jobs)
-    from eva.jobs.ray_cluster import RayEngine, Resources
-
-    return RayEngine(plan, jobs=jobs, address=address, resources=Resources(gpus=gpus))
