@@ -67,5 +67,5 @@ def test_a_sandbox_that_fails_gives_no_result(
     worker: OfficialWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(worker, monkeypatch, "lost")
-    monkeypatch.setattr("eva.grading.cohort.terms.work_of", lambda plan: worker)
+    monkeypatch.setattr("eva.jobs.plan.work_of", lambda plan: worker)
     assert perform("", dict(TASK)) == {"error": "GradingError: the sandbox lost the program."}
