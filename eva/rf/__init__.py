@@ -1,5 +1,10 @@
-"""Receptive fields: exact, or they say that they are not."""
+"""Receptive fields: exact, or they say that they are not.
 
+``receptive_field`` and ``trace`` run a model once, on tensors without numbers. ``register_rule``
+teaches them an operation. :mod:`eva.rf.gradients` measures the same thing in another way.
+"""
+
+from eva.rf.algebra import Status
 from eva.rf.field import AxisField, ReceptiveField
 from eva.rf.rules import (
     Mix,
@@ -12,7 +17,6 @@ from eva.rf.rules import (
     register_rule,
     sliding_rule,
 )
-from eva.rf.seen import Status
 from eva.rf.tracing.calls import Call, Failure, OpCall, Trace
 from eva.rf.tracing.trace import receptive_field, trace
 

@@ -1,38 +1,708 @@
-"""Operations on states: what a tensor's elements see after joins, windows, mixing, reshaping."""
+"""What every element of a tensor sees of the inputs, and how it changes under tensor operations.
+
+A tensor's :class:`Seen` says, for each spatial axis of each input, which positions an element
+sees. Elements usually differ along one dimension only (rows see rows, columns see columns), so the
+state is a few :class:`Term` s: "along tensor dimension 2, unit u sees these rows". A residual or
+a broadcast that joins terms of different dimensions keeps both; what an element sees is their
+union. Channels that see different things (after a concatenation) are kept apart as ``groups``
+until an operation mixes them.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from eva.rf.geometry import Window, shift
-from eva.rf.mixtures import Mixtures
-from eva.rf.seen import (
-    LIMIT,
-    Axis,
-    Fields,
-    Line,
-    Masks,
-    Origin,
-    Seen,
-    Status,
-    Term,
-    alike,
-    any_of,
-    differs,
-    reshape_blocks,
-    scalar,
-    spread,
-    straight,
-)
+from eva.rf.geometry import IDENTITY, AxisMap, Window, shift
+
+Masks = npt.NDArray[Any]  # of Python integers, dtype object: bit masks of any width
+LIMIT = 1 << 20  # elements up to which a reshaped pattern is followed exactly
+
+
+class Status(StrEnum):
+    """How far a receptive field can be trusted, from best to worst."""
+
+    EXACT = "exact"
+    WHOLE_INPUT = "whole-input"
+    BOUND = "bound"
+    DATA_DEPENDENT = "data-dependent"
+    UNKNOWN = "unknown"
+
+
+RANK = {status: rank for rank, status in enumerate(Status)}
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The least trustworthy of them; ``exact`` for none."""
+    return max(statuses, key=RANK.__getitem__, default=Status.EXACT)
+
+
+class Axis(NamedTuple):
+    """One spatial axis of one input: which input, and which of its tensor dimensions."""
+
+    input: int
+    dim: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Line:
+    """Which input positions the units along some tensor dimensions see.
+
+    Args:
+        masks: One bit mask a unit; as many array dimensions as the term has tensor dimensions.
+        window: The same without borders, for any image size; ``None`` where nothing repeats.
+        status: How far it can be trusted.
+        misaligned: Branches of unequal centers or speeds were joined.
+        causes: Names of the operations that made it worse than exact.
+        origin: What it was before its dimensions were joined with others by a reshape.
+    """
+
+    masks: Masks
+    window: Window | None
+    status: Status = Status.EXACT
+    misaligned: bool = False
+    causes: frozenset[str] = frozenset()
+    origin: Origin | None = None
+
+    @functools.cached_property
+    def hollow(self) -> bool:
+        """Whether some unit sees nothing."""
+        return any(not m for m in self.masks.flat)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Origin:
+    """A line before a reshape joined its dimensions with others: rows, before rows x columns.
+
+    Args:
+        shape: Of the joined dimensions, before.
+        varying: Which of them the line varied along.
+        line: The line then.
+    """
+
+    shape: tuple[int, ...]
+    varying: tuple[int, ...]
+    line: Line
+
+
+class Term(NamedTuple):
+    """A line and the tensor dimensions, ascending, along which it varies."""
+
+    dims: tuple[int, ...]
+    line: Line
+
+
+Fields = Mapping[Axis, tuple[Term, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """What the elements of a tensor see.
+
+    Args:
+        shape: Of the tensor.
+        groups: Different fields that occur in it; one unless channels differ.
+        which: Dimensions and array that say which group an element belongs to.
+    """
+
+    shape: tuple[int, ...]
+    groups: tuple[Fields, ...]
+    which: tuple[tuple[int, ...], npt.NDArray[np.int64]] | None = None
+
+
+def objects(masks: Sequence[int]) -> Masks:
+    """A one-dimensional array of Python integers."""
+    out = np.empty(len(masks), dtype=object)
+    out[:] = masks
+    return out
+
+
+def scalar(mask: int) -> Masks:
+    """A zero-dimensional array of one Python integer."""
+    out = np.empty((), dtype=object)
+    out[()] = mask
+    return out
+
+
+def full(axis: Axis) -> int:
+    """Mask of every position of the axis."""
+    return (1 << axis.size) - 1
+
+
+def any_of(masks: Masks) -> int:
+    """Positions that at least one unit sees."""
+    return functools.reduce(operator.or_, set(masks.flat), 0)
+
+
+def differs(masks: Masks, axis: int) -> bool:
+    """Whether units differ along an array axis."""
+    if masks.shape[axis] == 1:
+        return False
+    head = np.take(masks, [0], axis=axis)
+    return bool((masks != head).any())
+
+
+def straight(positions: Sequence[int]) -> Window | None:
+    """The window of a regular choice of positions, up to a seam (a roll); else ``None``.
+
+    Of several regular runs with one step, the first longest speaks, if it is no less than a half.
+    """
+    if len(positions) < 2:
+        return shift(positions[0]) if positions else None
+    steps = [b - a for a, b in itertools.pairwise(positions)]
+    best, at, begin = 0, 0, 0
+    for i in range(1, len(steps) + 1):
+        if i == len(steps) or steps[i] != steps[begin]:
+            if i - begin + 1 > best:
+                best, at = i - begin + 1, begin
+            begin = i
+    if 2 * best < len(positions) or best < 2:
+        return None
+    return shift(positions[at] - at * steps[at], steps[at])
+
+
+def alike(a: Window | None, b: Window | None) -> bool:
+    """Whether two windows are the same but for a translation."""
+    if a is None or b is None or (a.period, a.advance) != (b.period, b.advance):
+        return a is b
+    moved = b.taps[0].low - a.taps[0].low
+    return all(s.moved(moved) == t for s, t in zip(a.taps, b.taps, strict=True))
+
+
+def spread(
+    which: tuple[tuple[int, ...], npt.NDArray[np.int64]] | None,
+    dims: tuple[int, ...],
+    shape: tuple[int, ...],
+    filled: int | None = None,
+) -> npt.NDArray[np.int64]:
+    """Group numbers over ``dims``, size 1 where they do not vary (full size along ``filled``)."""
+    own, index = which if which is not None else ((), np.zeros((), dtype=np.int64))
+    index = index.reshape([shape[d] if d in own else 1 for d in dims])
+    if filled is not None and filled not in own:
+        index = np.repeat(index, shape[filled], axis=dims.index(filled))
+    return index
+
+
+def reshape_blocks(
+    old: tuple[int, ...], new: tuple[int, ...]
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Smallest runs of dimensions that hold the same elements before and after a reshape."""
+    blocks = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        a, b = [], []
+        have, want = 1, 1
+        if i < len(old):
+            a, have, i = [i], old[i], i + 1
+        if j < len(new):
+            b, want, j = [j], new[j], j + 1
+        while have != want:
+            if have < want:
+                a.append(i)
+                have, i = have * old[i], i + 1
+            else:
+                b.append(j)
+                want, j = want * new[j], j + 1
+        blocks.append((tuple(a), tuple(b)))
+    return blocks
 
 
 @dataclass(frozen=True, eq=False)
-class Algebra(Mixtures):
-    """All operations on states; this part rearranges elements."""
+class Algebra:
+    """Operations on states: joins, windows, mixtures, elements rearranged.
+
+    Rows and columns usually share a line, so what was made is kept: under the ids of what it was
+    made from, which are kept alive with it.
+    """
+
+    _memo: dict[Any, Any] = field(default_factory=dict)
+
+    def _identity(self, size: int) -> Line:
+        key = ("identity", size)
+        if key not in self._memo:
+            masks = objects([1 << i for i in range(size)])
+            self._memo[key] = Line(masks=masks, window=IDENTITY)
+        line: Line = self._memo[key]
+        return line
+
+    def union(self, a: Line, b: Line) -> Line:
+        """Union of two lines over the same units."""
+        if a is b:
+            return a
+        key = ("union", id(a), id(b))
+        if key not in self._memo:
+            self._memo[key] = (self._union(a, b), a, b)  # a and b kept alive: ids stay theirs
+        line: Line = self._memo[key][0]
+        return line
+
+    def _union(self, a: Line, b: Line) -> Line:
+        masks = a.masks | b.masks
+        masks = masks if isinstance(masks, np.ndarray) else scalar(masks)
+        window, misaligned = None, a.misaligned or b.misaligned
+        if a.window is not None and b.window is not None:
+            window = a.window.union(b.window)
+            same = window is not None and a.window.drift == b.window.drift
+            misaligned = misaligned or not (same or None in (a.window.drift, b.window.drift))
+        return Line(
+            masks=masks,
+            window=window,
+            status=worst((a.status, b.status)),
+            misaligned=misaligned,
+            causes=a.causes | b.causes,
+        )
+
+    def weaken(self, line: Line, status: Status, cause: str) -> Line:
+        """The same line with a worse status, and why."""
+        if RANK[line.status] >= RANK[status] and cause in line.causes:
+            return line
+        key = ("weaken", id(line), status, cause)
+        if key not in self._memo:
+            weak = replace(line, status=worst((line.status, status)), causes=line.causes | {cause})
+            self._memo[key] = (weak, line)
+        weaker: Line = self._memo[key][0]
+        return weaker
+
+    def still(self, line: Line) -> Line:
+        """A line of one unit, now seen by many: its window no longer moves with the unit."""
+        return line if line.window is None else self.remade(line, ("still",), lambda m: m)
+
+    def remade(self, line: Line, key: Any, change: Callable[[Masks], Any]) -> Line:
+        """The line with its units rearranged; no pattern is known any more."""
+        memo = ("remade", id(line), key)
+        if memo not in self._memo:
+            masks = change(line.masks)
+            masks = masks if isinstance(masks, np.ndarray) else scalar(masks)
+            self._memo[memo] = (replace(line, masks=masks, window=None, origin=None), line)
+        made: Line = self._memo[memo][0]
+        return made
+
+    def known(self, key: Any, named: object, make: Callable[[], Any]) -> Any:
+        """What ``make`` returns, made once for a key that names an object by its id."""
+        if key not in self._memo:
+            self._memo[key] = (make(), named)
+        return self._memo[key][0]
+
+    def patterned(self, line: Line, window: Window | None) -> Line:
+        """The line with a window."""
+        key = ("patterned", id(line), window)
+        if key not in self._memo:
+            self._memo[key] = (replace(line, window=window), line)
+        made: Line = self._memo[key][0]
+        return made
+
+    # -- joining ---------------------------------------------------------------------------
+
+    def source(self, shape: tuple[int, ...], axes: Iterable[Axis]) -> Seen:
+        """State of an input: along each axis, position i sees itself."""
+        fields = {a: (Term((a.dim,), self._identity(a.size)),) for a in axes}
+        return Seen(shape=shape, groups=(fields,))
+
+    def join(self, states: Sequence[Seen], shape: tuple[int, ...]) -> Seen:
+        """Element-wise union with broadcasting to ``shape``: every pointwise operation."""
+        moved = [self.broadcast(s, shape) for s in states]
+        if len(moved) == 1:
+            return moved[0]
+        return functools.reduce(self._join_two, moved) if moved else Seen(shape=shape, groups=({},))
+
+    def _join_two(self, a: Seen, b: Seen) -> Seen:
+        if a.groups is b.groups and (a.which is b.which):
+            return a
+        if a.which is None and b.which is None:
+            return replace(a, groups=(self.merge((a.groups[0], b.groups[0])),))
+        dims = tuple(sorted({*(a.which or ((), 0))[0], *(b.which or ((), 0))[0]}))
+        pairs = spread(a.which, dims, a.shape) * len(b.groups) + spread(b.which, dims, b.shape)
+        codes, which = np.unique(pairs, return_inverse=True)
+        groups = [
+            self.merge((a.groups[c // len(b.groups)], b.groups[c % len(b.groups)]))
+            for c in codes.tolist()
+        ]
+        return self.grouped(a.shape, groups, dims, which.reshape(pairs.shape))
+
+    def grouped(
+        self, shape: tuple[int, ...], groups: Sequence[Fields], dims: tuple[int, ...], which: Any
+    ) -> Seen:
+        """A state of several groups; equal groups and dimensions that do not matter are dropped."""
+        which = np.asarray(which, dtype=np.int64)
+        if not which.size:
+            return Seen(shape=shape, groups=(self.merge(groups),))
+        kept: list[Fields] = []
+        number: dict[Any, int] = {}
+        index = np.zeros(len(groups), dtype=np.int64)
+        for old in np.unique(which).tolist():
+            key = tuple(
+                (axis, tuple((t.dims, id(t.line)) for t in terms))
+                for axis, terms in groups[old].items()
+            )
+            if key not in number:
+                number[key] = len(kept)
+                kept.append(groups[old])
+            index[old] = number[key]
+        if len(kept) == 1:
+            return Seen(shape=shape, groups=(kept[0],))
+        return Seen(shape=shape, groups=tuple(kept), which=(dims, index[which]))
+
+    def merge(self, fields: Sequence[Fields]) -> Fields:
+        """Union of the fields of several groups or branches of one shape."""
+        if all(f is fields[0] for f in fields):
+            return fields[0]
+        memo = ("merge", *map(id, fields))
+        if memo not in self._memo:
+            self._memo[memo] = (self._merge(fields), fields)
+        merged: Fields = self._memo[memo][0]
+        return merged
+
+    def _merge(self, fields: Sequence[Fields]) -> Fields:
+        axes = dict.fromkeys(itertools.chain.from_iterable(fields))
+        out: dict[Axis, tuple[Term, ...]] = {}
+        for axis in axes:
+            terms = self.terms(axis, [t for f in fields for t in f.get(axis, ())])
+            if any(self._uneven(f, axis) for f in fields) and not all(
+                self._covers(terms, f, fields, axis) for f in fields if self._uneven(f, axis)
+            ):
+                parts = [self._punched(f, axis) if self._uneven(f, axis) else f for f in fields]
+                terms = self.terms(axis, [t for f in parts for t in f.get(axis, ())])
+            out[axis] = terms
+        return out
+
+    def settled(self, state: Seen, dims: set[int]) -> Seen:
+        """Before units along some dimensions are united: gaps written into every axis.
+
+        Where rows and columns both follow one dimension, a unit that sees no column must not
+        bring its rows into the union.
+        """
+        groups: list[Fields] = []
+        for fields in state.groups:
+            if len(fields) < 2 or not any(t.dims for ts in fields.values() for t in ts):
+                groups.append(fields)
+                continue
+            along = {a: {d for t in ts for d in t.dims} & dims for a, ts in fields.items()}
+            for axis in fields:
+                tied = any(along[axis] & own for a, own in along.items() if a != axis)
+                if tied and self._uneven(fields, axis):
+                    fields = self._punched(fields, axis)
+            groups.append(fields)
+        if all(a is b for a, b in zip(groups, state.groups, strict=True)):
+            return state
+        return replace(state, groups=tuple(groups))
+
+    def _uneven(self, fields: Fields, axis: Axis) -> list[Axis]:
+        """Other axes along which units see nothing where they seem to see something of this one.
+
+        A unit that sees no column sees no row either; alone that need not be written down, but
+        in a union with a branch that does see something it must be.
+        """
+        if axis not in fields:
+            return []
+        own = fields[axis]
+        found = []
+        for other, terms in fields.items():
+            if other is axis or other == axis or not all(t.line.hollow for t in terms):
+                continue
+            gaps = {t.dims: t.line.masks == 0 for t in terms}
+            if not all(
+                t.dims in gaps and not (gaps[t.dims] & (t.line.masks != 0)).any() for t in own
+            ):
+                found.append(other)
+        return found
+
+    def _punched(self, fields: Fields, axis: Axis) -> Fields:
+        """The fields with nothing along ``axis`` where another axis sees nothing."""
+        terms = fields[axis]
+        for other in self._uneven(fields, axis):
+            if len(fields[other]) > 1:
+                weak = [self.weaken(t.line, Status.BOUND, "merge with gaps") for t in terms]
+                terms = tuple(Term(t.dims, w) for t, w in zip(terms, weak, strict=True))
+                continue
+            gap = fields[other][0]
+            terms = tuple(self._punch(t, gap) for t in terms)
+        return {**fields, axis: terms}
+
+    def _punch(self, term: Term, gap: Term) -> Term:
+        dims = tuple(sorted({*term.dims, *gap.dims}))
+        key = ("punch", id(term.line), id(gap.line), term.dims, gap.dims)
+        if key not in self._memo:
+            masks, there = (
+                t.line.masks.reshape(
+                    [t.line.masks.shape[t.dims.index(d)] if d in t.dims else 1 for d in dims]
+                )
+                for t in (term, gap)
+            )
+            if math.prod(np.broadcast_shapes(masks.shape, there.shape)) > LIMIT:
+                return Term(term.dims, self.weaken(term.line, Status.BOUND, "merge with gaps"))
+            punched = np.where(there != 0, masks, 0)
+            line = replace(term.line, masks=punched, window=None, origin=None)
+            self._memo[key] = (line, term.line, gap.line)
+        made: Line = self._memo[key][0]
+        return Term(dims, made)
+
+    def _covers(
+        self, terms: tuple[Term, ...], part: Fields, fields: Sequence[Fields], axis: Axis
+    ) -> bool:
+        """Whether the other branches alone see everything along ``axis`` that the part sees."""
+        others = [t for f in fields if f is not part for t in f.get(axis, ())]
+        if not others:
+            return False
+        alone = self.terms(axis, others)
+        return len(alone) == len(terms) and all(
+            a.dims == t.dims and bool((a.line.masks == t.line.masks).all())
+            for a, t in zip(alone, terms, strict=True)
+        )
+
+    def terms(self, axis: Axis, terms: Sequence[Term]) -> tuple[Term, ...]:
+        """Union of terms: one for each set of dimensions; a full one swallows the others."""
+        by_dims: dict[tuple[int, ...], Line] = {}
+        for dims, line in terms:
+            by_dims[dims] = self.union(by_dims[dims], line) if dims in by_dims else line
+        if len(by_dims) > 1:
+            whole = full(axis)
+            for dims, line in sorted(by_dims.items(), key=lambda i: RANK[i[1].status]):
+                if not dims and line.masks[()] == whole:
+                    return (Term(dims, line),)
+        return tuple(Term(d, by_dims[d]) for d in sorted(by_dims))
+
+    def broadcast(self, state: Seen, shape: tuple[int, ...]) -> Seen:
+        """The state of the tensor expanded to ``shape``; new dimensions come first."""
+        if state.shape == shape:
+            return state
+        lead = len(shape) - len(state.shape)
+        stretched = {d for d, n in enumerate(state.shape) if n == 1 and shape[d + lead] != 1}
+
+        def move(term: Term) -> Term:
+            kept = tuple(d + lead for d in term.dims if d not in stretched)
+            if len(kept) == len(term.dims):
+                line = self.still(term.line) if not kept and stretched else term.line
+                return Term(kept, line)
+            index = tuple(0 if d in stretched else slice(None) for d in term.dims)
+            return Term(kept, self.remade(term.line, ("index", str(index)), lambda m: m[index]))
+
+        return self.mapped(state, shape, move)
+
+    def mapped(
+        self,
+        state: Seen,
+        shape: tuple[int, ...],
+        move: Callable[[Term], Term],
+        which: Callable[[tuple[int, ...], Any], tuple[tuple[int, ...], Any]] | None = None,
+    ) -> Seen:
+        """Every term moved; groups follow ``which`` (by default: as an ordinary term)."""
+        groups = [
+            {axis: self.terms(axis, [move(t) for t in terms]) for axis, terms in g.items()}
+            for g in state.groups
+        ]
+        if state.which is None:
+            return Seen(shape=shape, groups=tuple(groups))
+        if which is None:
+            labels = Line(masks=state.which[1], window=None)
+            dims, line = move(Term(state.which[0], labels))
+            index = line.masks
+        else:
+            dims, index = which(*state.which)
+        return self.grouped(shape, groups, dims, np.asarray(index, dtype=np.int64))
+
+    def varies(self, state: Seen, dim: int) -> bool:
+        """Whether what is seen depends on the position along a dimension, groups aside."""
+        return any(dim in t.dims for g in state.groups for ts in g.values() for t in ts)
+
+    def bounded(self, state: Seen, cause: str, status: Status = Status.BOUND) -> Seen:
+        """The same sets as an upper bound only."""
+        return self.mapped(
+            state,
+            state.shape,
+            lambda t: Term(t.dims, self.weaken(t.line, status, cause)),
+            which=lambda dims, index: (dims, index),
+        )
+
+    def whole(
+        self, states: Sequence[Seen], shape: tuple[int, ...], status: Status, cause: str
+    ) -> Seen:
+        """Whatever axis the states see at all, every element may see the whole of it."""
+        lines: dict[Axis, list[Line]] = {}
+        for s in states:
+            for g in s.groups:
+                for a, ts in g.items():
+                    lines.setdefault(a, []).extend(t.line for t in ts)
+        fields = {
+            a: (
+                Term(
+                    (),
+                    Line(
+                        masks=scalar(full(a)),
+                        window=None,
+                        status=worst((status, *(ln.status for ln in own))),
+                        causes=frozenset({cause}).union(*(ln.causes for ln in own)),
+                    ),
+                ),
+            )
+            for a, own in lines.items()
+            if own
+        }
+        return Seen(shape=shape, groups=(fields,))
+
+    # -- windows ---------------------------------------------------------------------------
+
+    def slide(
+        self, state: Seen, maps: Mapping[int, AxisMap], shape: tuple[int, ...], channels: int = 1
+    ) -> Seen:
+        """Convolution, pooling, resampling: a map along each of some dimensions.
+
+        Args:
+            state: Of the input.
+            maps: Tensor dimension -> what its units read.
+            shape: Of the output; of the same rank.
+            channels: 0 if each channel (dimension 1) stays for itself, else the number of
+                groups of channels that are mixed.
+        """
+        if channels:
+            state = self.mix_channels(state, channels, shape[1])
+
+        state = self.settled(self.absorbed(state, set(maps)), set(maps))
+        holes = {}
+        for dim, m in maps.items():
+            there = self._reached(m, state.shape[dim])
+            if there is not None and not all(self._follows(g, dim) for g in state.groups):
+                holes[dim] = Line(masks=there, window=None)
+
+        def move(term: Term) -> Term:
+            line = term.line
+            for position, dim in enumerate(term.dims):
+                if dim in maps:
+                    line = self.along(line, position, maps[dim])
+            term = Term(term.dims, line)
+            for dim, hole in holes.items():
+                if dim not in term.dims:
+                    term = self._punch(term, Term((dim,), hole))
+            return term
+
+        return self.mapped(state, shape, move, which=lambda dims, index: (dims, index))
+
+    def _follows(self, fields: Fields, dim: int) -> bool:
+        """Whether some axis is seen only through units along ``dim``."""
+        return not fields or any(all(dim in t.dims for t in terms) for terms in fields.values())
+
+    def _reached(self, axis_map: AxisMap, size: int) -> Masks | None:
+        """1 for units that read anything at all, 0 for the others; ``None`` if all do."""
+        key = ("reached", axis_map, size)
+        if key not in self._memo:
+            reached = axis_map.apply([1] * size)
+            self._memo[key] = None if all(reached) else objects(reached)
+        found: Masks | None = self._memo[key]
+        return found
+
+    def absorbed(self, state: Seen, dims: set[int]) -> Seen:
+        """Groups that differ along some dimensions written as terms over them instead."""
+        if state.which is None or not dims & set(state.which[0]):
+            return state
+        places, index = state.which
+        terms: dict[Axis, list[Term]] = {}
+        for number, fields in enumerate(state.groups):
+            there = Line(masks=np.where(index == number, 1, 0).astype(object), window=None)
+            for axis, own in fields.items():
+                terms.setdefault(axis, []).extend(self._punch(t, Term(places, there)) for t in own)
+        fields = {axis: self.terms(axis, own) for axis, own in terms.items()}
+        return Seen(shape=state.shape, groups=(fields,))
+
+    def along(self, line: Line, position: int, axis_map: AxisMap) -> Line:
+        """The line after a map along one of its array dimensions."""
+        key = ("along", id(line), position, axis_map)
+        if key in self._memo:
+            known: Line = self._memo[key][0]
+            return known
+        if line.masks.ndim == 1:
+            masks = objects(axis_map.apply(line.masks.tolist()))
+        else:
+            rows = np.moveaxis(line.masks, position, -1)
+            flat = [axis_map.apply(row) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
+            new = objects([m for row in flat for m in row])
+            new = new.reshape(*rows.shape[:-1], axis_map.count)
+            masks = np.moveaxis(new, -1, position)
+        window = None
+        if line.window is not None and axis_map.window is not None:
+            window = axis_map.window.after(line.window)
+            if window.period > 4096:
+                window = None
+        out = replace(line, masks=masks, window=window, origin=None)
+        self._memo[key] = (out, line)
+        return out
+
+    def mix_channels(self, state: Seen, groups: int, count: int) -> Seen:
+        """Dimension 1 mixed within each of ``groups`` equal groups, ``count`` channels out."""
+        if groups == 1 or state.which is None:
+            if state.which is None and not self.varies(state, 1):
+                return replace(state, shape=(*state.shape[:1], count, *state.shape[2:]))
+            return self.reduce(state, (1,), keep=count)
+        dims, index = state.which
+        if dims != (1,) or self.varies(state, 1):
+            return self.bounded(self.reduce(state, (1,), keep=count), "grouped convolution")
+        parts = [sorted(set(part.tolist())) for part in index.reshape(groups, -1)]
+        merged = [self.merge([state.groups[i] for i in part]) for part in parts]
+        which = np.repeat(np.arange(groups), count // groups)
+        shape = (*state.shape[:1], count, *state.shape[2:])
+        return self.grouped(shape, merged, (1,), which)
+
+    # -- mixing ----------------------------------------------------------------------------
+
+    def reduce(self, state: Seen, dims: Sequence[int], keep: int | None = 1) -> Seen:
+        """Dimensions mixed completely; kept with ``keep`` equal units each, or dropped if None."""
+        gone = set(dims)
+        if keep is None:
+            shape = tuple(n for d, n in enumerate(state.shape) if d not in gone)
+        else:
+            shape = tuple(keep if d in gone else n for d, n in enumerate(state.shape))
+        rename = {
+            d: d if keep is not None else d - sum(g < d for g in gone)
+            for d in range(len(state.shape))
+        }
+
+        def move(term: Term) -> Term:
+            kept = tuple(rename[d] for d in term.dims if d not in gone)
+            if len(kept) == len(term.dims):
+                return Term(kept, term.line)
+            axes = tuple(i for i, d in enumerate(term.dims) if d in gone)
+            return Term(kept, self._reduced(term.line, axes))
+
+        state = self.settled(self._merge_groups(state, gone), gone)
+        return self.mapped(
+            state, shape, move, which=lambda ds, i: (tuple(rename[d] for d in ds), i)
+        )
+
+    def _reduced(self, line: Line, axes: tuple[int, ...]) -> Line:
+        if line.masks.ndim == len(axes):
+            one = line.window is not None and line.masks.size == 1
+            key = ("one" if one else "all",)
+            made = self.remade(line, key, lambda m: scalar(any_of(m)))
+            return self.patterned(made, line.window) if one else made
+        return self.remade(line, axes, lambda m: np.bitwise_or.reduce(m, axis=axes))
+
+    def _merge_groups(self, state: Seen, gone: set[int]) -> Seen:
+        """Groups joined where they differ along mixed dimensions."""
+        if state.which is None or not gone & set(state.which[0]):
+            return state
+        dims, index = state.which
+        kept = tuple(d for d in dims if d not in gone)
+        order = [dims.index(d) for d in kept] + [i for i, d in enumerate(dims) if d in gone]
+        rows = index.transpose(order).reshape(*(state.shape[d] for d in kept), -1)
+        sets: dict[tuple[int, ...], int] = {}
+        flat = [
+            sets.setdefault(tuple(sorted(set(row))), len(sets))
+            for row in rows.reshape(-1, rows.shape[-1]).tolist()
+        ]
+        merged = [self.merge([state.groups[i] for i in s]) for s in sets]
+        which = np.asarray(flat, dtype=np.int64).reshape(rows.shape[:-1])
+        return self.grouped(state.shape, merged, kept, which)
+
+    def mix(self, state: Seen, dims: Sequence[int]) -> Seen:
+        """Every unit along ``dims`` comes to see what any of them saw; the shape stays."""
+        return replace(self.reduce(state, dims, keep=1), shape=state.shape)
 
     # -- rearranging -----------------------------------------------------------------------
 

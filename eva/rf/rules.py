@@ -18,9 +18,8 @@ from types import TracebackType
 from typing import Any
 
 from eva.errors import RuleError
-from eva.rf.algebra import Algebra
+from eva.rf.algebra import Algebra, Seen, Status
 from eva.rf.geometry import AxisMap, sliding
-from eva.rf.seen import Seen, Status
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

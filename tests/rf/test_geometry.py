@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from eva.rf import geometry as g
-from eva.rf.interpolation import cubic, linear, nearest, padded
+from eva.rf.aten.interpolation import cubic, linear, nearest, padded
 
 
 def test_two_convolutions_see_five_pixels() -> None:

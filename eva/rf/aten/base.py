@@ -1,30 +1,31 @@
-"""How the tables of rules are written."""
+"""How rules are registered, and what several of them need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from eva.rf.algebra import Algebra
+from eva.rf.algebra import Algebra, Seen
 from eva.rf.rules import (
     Geometry,
     Op,
     Rule,
 )
-from eva.rf.seen import Seen
+
+RULES: dict[str, Rule] = {}  # every rule of this room, by the name of its operation
 
 
-def entering(table: dict[str, Rule]) -> Callable[..., Callable[[Rule], Rule]]:
-    """A decorator that enters a function into the table under aten names."""
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """A decorator that registers a function as the rule of these ATen operations."""
 
-    def rule(*names: str) -> Callable[[Rule], Rule]:
-        def enter(function: Rule) -> Rule:
-            for name in names:
-                table[f"aten.{name}"] = function
-            return function
+    def register(function: Rule) -> Rule:
+        for name in names:
+            if f"aten.{name}" in RULES:
+                raise ValueError(f"aten.{name} has two rules")
+            RULES[f"aten.{name}"] = function
+        return function
 
-        return enter
-
-    return rule
+    return register
 
 
 def dims_of(op: Op, key: str = "dim") -> tuple[int, ...]:
@@ -45,3 +46,14 @@ def moved(change: Callable[[Algebra, Seen, Op], Seen]) -> Geometry:
         return [None if state is None else change(algebra, state, op)] * len(op.outputs)
 
     return apply
+
+
+def permutation(args: Mapping[str, Any], rank: int) -> list[int]:
+    """Order of dimensions of ``permute``, ``transpose`` or ``t``."""
+    if "dims" in args:
+        return [d % rank for d in args["dims"]]
+    order = list(range(rank))
+    if rank > 1:
+        a, b = (args["dim0"] % rank, args["dim1"] % rank) if "dim0" in args else (0, 1)
+        order[a], order[b] = order[b], order[a]
+    return order

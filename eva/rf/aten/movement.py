@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from eva.rf.algebra import Algebra
-from eva.rf.aten.base import dims_of, entering, moved
+from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.aten.base import dims_of, moved, permutation, rule
 from eva.rf.geometry import AxisMap, shift
 from eva.rf.rules import (
     Geometry,
     Op,
     Pointwise,
     Reduce,
-    Rule,
     Sliding,
     TensorArg,
     Whole,
 )
-from eva.rf.seen import Seen, Status
-from eva.rf.tracing.views import permutation
-
-RULES: dict[str, Rule] = {}
-rule = entering(RULES)
-
 
 # -- rearranging -----------------------------------------------------------------------------
 

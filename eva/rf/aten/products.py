@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from eva.rf.algebra import Algebra
-from eva.rf.aten.base import entering
+from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.aten.base import rule
 from eva.rf.rules import (
     Geometry,
     Op,
-    Rule,
     TensorArg,
     Whole,
 )
-from eva.rf.seen import Seen, Status
-
-RULES: dict[str, Rule] = {}
-rule = entering(RULES)
 
 
 def product(algebra: Algebra, a: TensorArg, b: TensorArg, shape: tuple[int, ...]) -> Seen | None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from eva.rf.algebra import Algebra
-from eva.rf.aten.base import dims_of, entering, moved
-from eva.rf.aten.movement import RULES as MOVEMENT
-from eva.rf.aten.products import RULES as PRODUCTS
-from eva.rf.aten.resampling import RULES as RESAMPLING
+from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.aten.base import dims_of, moved, rule
 from eva.rf.geometry import AxisMap, adaptive, transposed
 from eva.rf.rules import (
     Geometry,
@@ -14,18 +11,12 @@ from eva.rf.rules import (
     Op,
     Pointwise,
     Reduce,
-    Rule,
     Sliding,
     TensorArg,
     Whole,
     numbers,
     sliding_rule,
 )
-from eva.rf.seen import Seen, Status
-
-RULES: dict[str, Rule] = {**RESAMPLING, **MOVEMENT, **PRODUCTS}
-rule = entering(RULES)
-
 
 # -- windows ---------------------------------------------------------------------------------
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eva.rf.algebra import Algebra
+from eva.rf.algebra import Algebra, Seen
+from eva.rf.aten.base import rule
+from eva.rf.aten.interpolation import antialiased, cubic, linear, nearest, padded
 from eva.rf.geometry import AxisMap, Window, taps
-from eva.rf.interpolation import antialiased, cubic, linear, nearest, padded
-from eva.rf.rules import Geometry, Op, Rule, Sliding, numbers
-from eva.rf.seen import Seen
-
-RULES: dict[str, Rule] = {}
+from eva.rf.rules import Geometry, Op, Sliding, numbers
 
 
 def _resized(op: Op, make: Callable[[int, int, float | None, bool], AxisMap]) -> Sliding:
@@ -29,39 +27,53 @@ def _resized(op: Op, make: Callable[[int, int, float | None, bool], AxisMap]) ->
     return Sliding(maps=maps)
 
 
-def _nearest(op: Op) -> Geometry:
+@rule(
+    "upsample_nearest1d",
+    "upsample_nearest2d",
+    "upsample_nearest3d",
+    "_upsample_nearest_exact1d",
+    "_upsample_nearest_exact2d",
+    "_upsample_nearest_exact3d",
+)
+def resize_nearest(op: Op) -> Geometry:
+    """Nearest neighbor, rounded down or at pixel centers."""
     exact = "exact" in op.name
     return _resized(op, lambda n, o, s, c: nearest(n, o, s, exact))
 
 
-def _linear(op: Op) -> Geometry:
+@rule("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
+def resize_linear(op: Op) -> Geometry:
+    """Linear, bilinear and trilinear interpolation."""
     return _resized(op, linear)
 
 
-def _cubic(op: Op) -> Geometry:
+@rule("upsample_bicubic2d")
+def resize_cubic(op: Op) -> Geometry:
+    """Bicubic interpolation."""
     return _resized(op, cubic)
 
 
-def _linear_smooth(op: Op) -> Geometry:
+@rule("_upsample_bilinear2d_aa")
+def linear_smooth(op: Op) -> Geometry:
+    """Antialiased bilinear interpolation."""
     return _resized(op, lambda n, o, s, c: antialiased(n, o, 1, s, c))
 
 
-def _cubic_smooth(op: Op) -> Geometry:
+@rule("_upsample_bicubic2d_aa")
+def cubic_smooth(op: Op) -> Geometry:
+    """Antialiased bicubic interpolation."""
     return _resized(op, lambda n, o, s, c: antialiased(n, o, 2, s, c))
 
 
-for _d in (1, 2, 3):
-    RULES[f"aten.upsample_nearest{_d}d"] = _nearest
-    RULES[f"aten._upsample_nearest_exact{_d}d"] = _nearest
-RULES["aten.upsample_linear1d"] = _linear
-RULES["aten.upsample_bilinear2d"] = _linear
-RULES["aten.upsample_trilinear3d"] = _linear
-RULES["aten.upsample_bicubic2d"] = _cubic
-RULES["aten._upsample_bilinear2d_aa"] = _linear_smooth
-RULES["aten._upsample_bicubic2d_aa"] = _cubic_smooth
-
-
-def _bent_pad(op: Op) -> Geometry:
+@rule(
+    "reflection_pad1d",
+    "reflection_pad2d",
+    "reflection_pad3d",
+    "replication_pad1d",
+    "replication_pad2d",
+    "replication_pad3d",
+)
+def bent_pad(op: Op) -> Geometry:
     """Reflection and replication padding."""
     shape, pad = op.first.shape, op["padding"]
     mode = "reflect" if "reflection" in op.name else "replicate"
@@ -74,12 +86,8 @@ def _bent_pad(op: Op) -> Geometry:
     )
 
 
-for _d in (1, 2, 3):
-    RULES[f"aten.reflection_pad{_d}d"] = _bent_pad
-    RULES[f"aten.replication_pad{_d}d"] = _bent_pad
-
-
-def _pixel_shuffle(op: Op) -> Geometry:
+@rule("pixel_shuffle")
+def pixel_shuffle(op: Op) -> Geometry:
     """Blocks of channels laid out as pixels: each input pixel becomes r x r output pixels."""
     r = op["upscale_factor"]
     block = Window(period=r, advance=1, taps=(taps([0]),) * r)
@@ -101,7 +109,8 @@ def _pixel_shuffle(op: Op) -> Geometry:
     return apply
 
 
-def _pixel_unshuffle(op: Op) -> Geometry:
+@rule("pixel_unshuffle")
+def pixel_unshuffle(op: Op) -> Geometry:
     """Pixels of r x r blocks become channels, each with every r-th row and column."""
     r = op["downscale_factor"]
 
@@ -122,11 +131,8 @@ def _pixel_unshuffle(op: Op) -> Geometry:
     return apply
 
 
-RULES["aten.pixel_shuffle"] = _pixel_shuffle
-RULES["aten.pixel_unshuffle"] = _pixel_unshuffle
-
-
-def _channel_shuffle(op: Op) -> Geometry:
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(op: Op) -> Geometry:
     """Channels dealt out in turn."""
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
@@ -140,11 +146,8 @@ def _channel_shuffle(op: Op) -> Geometry:
     return apply
 
 
-RULES["aten.channel_shuffle"] = _channel_shuffle
-RULES["aten.native_channel_shuffle"] = _channel_shuffle
-
-
-def _unfold(op: Op) -> Geometry:
+@rule("unfold")
+def unfold(op: Op) -> Geometry:
     """Overlapping pieces of one dimension; position within a piece is the new last dimension."""
     dim, size, step = op["dimension"], op["size"], op["step"]
 
@@ -167,7 +170,8 @@ def pieces(algebra: Algebra, state: Seen, dim: int, size: int, step: int) -> See
     return algebra.permute(split, order)
 
 
-def _im2col(op: Op) -> Geometry:
+@rule("im2col")
+def im2col(op: Op) -> Geometry:
     """F.unfold: patches as columns, (batch, channels * kernel, positions)."""
     k, d, p, s = (numbers(op[a], 2) for a in ("kernel_size", "dilation", "padding", "stride"))
 
@@ -201,7 +205,8 @@ def _im2col(op: Op) -> Geometry:
     return apply
 
 
-def _col2im(op: Op) -> Geometry:
+@rule("col2im")
+def col2im(op: Op) -> Geometry:
     """F.fold: columns back to a map, overlapping ones added."""
     k, d, p, s = (numbers(op[a], 2) for a in ("kernel_size", "dilation", "padding", "stride"))
 
@@ -228,8 +233,3 @@ def _col2im(op: Op) -> Geometry:
         return [algebra.slide(flat, maps, out, channels=0)]
 
     return apply
-
-
-RULES["aten.unfold"] = _unfold
-RULES["aten.im2col"] = _im2col
-RULES["aten.col2im"] = _col2im

@@ -9,10 +9,8 @@ from functools import cached_property
 from torch import nn
 
 from eva.errors import ForwardError
-from eva.rf.algebra import Algebra
-from eva.rf.field import ReceptiveField
-from eva.rf.measure import receptive_field_of
-from eva.rf.seen import Axis, Seen
+from eva.rf.algebra import Algebra, Axis, Seen
+from eva.rf.field import ReceptiveField, receptive_field_of
 from eva.rf.tracing.recorder import Shape
 
 Sized = tuple[Shape, Seen | None]
@@ -91,13 +89,7 @@ class Call:
     output_sizes: tuple[Shape, ...]
     ops: tuple[int, ...] = field(repr=False)
     _context: Context = field(repr=False)
-    _inputs: tuple[Sized, ...] = field(repr=False)
     _outputs: tuple[Sized, ...] = field(repr=False)
-
-    @cached_property
-    def input_rf(self) -> ReceptiveField | None:
-        """Receptive field of the first tensor it got; ``None`` if it got none."""
-        return self._context.field(self._inputs[0]) if self._inputs else None
 
     @cached_property
     def output_rf(self) -> ReceptiveField | None:

@@ -12,10 +12,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eva.errors import RuleError
-from eva.rf.algebra import Algebra
-from eva.rf.aten.reductions import RULES
+from eva.rf.algebra import Algebra, Axis, Seen, Status
+from eva.rf.aten import RULES
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
-from eva.rf.seen import Axis, Seen, Status
 from eva.rf.tracing.shapes import plain_result
 from eva.rf.tracing.structure import flat_tensors, tensors_in
 from eva.rf.tracing.views import STATE, VERSION, VIEW, View, version_of, written_base

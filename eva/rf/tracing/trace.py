@@ -251,7 +251,6 @@ def _calls(frames: Sequence[Frame], context: Context) -> tuple[Call, ...]:
                 output_sizes=tuple(s for s, _ in f.outputs),
                 ops=tuple(f.ops),
                 _context=context,
-                _inputs=f.inputs,
                 _outputs=f.outputs,
             )
         )

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from eva.rf.algebra import Algebra
-from eva.rf.seen import Seen, Status
+from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.aten.base import permutation
 
 STATE = "_eva_state"  # attributes of a tensor; they live exactly as long as it does
 VIEW = "_eva_view"
@@ -71,14 +71,3 @@ def written_base(algebra: Algebra, view: View, base: Seen, piece: Seen) -> Seen:
             piece = algebra.reshape(piece, thick)
         return algebra.write(base, dim, positions, piece)
     return algebra.whole([base, piece], base.shape, Status.BOUND, f"write into {view.name}")
-
-
-def permutation(args: Mapping[str, Any], rank: int) -> list[int]:
-    """Order of dimensions of ``permute``, ``transpose`` or ``t``."""
-    if "dims" in args:
-        return [d % rank for d in args["dims"]]
-    order = list(range(rank))
-    if rank > 1:
-        a, b = (args["dim0"] % rank, args["dim1"] % rank) if "dim0" in args else (0, 1)
-        order[a], order[b] = order[b], order[a]
-    return order
