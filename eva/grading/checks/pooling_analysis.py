@@ -23,10 +23,10 @@ from torch import Tensor
 
 from eva.grading.checks.positions import candidates, close, count, orders, permute
 from eva.grading.checks.replay import Replay
-from eva.grading.graph.counting import layer_of, memory_groups, overwritten
 from eva.grading.graph.execution import jittered, observe
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.nodes import Node, Program
+from eva.grading.graph.helpers import layer_of, live_nodes, memory_groups, overwritten
+from eva.grading.graph.nodes import Node
 
 IMAGES = 3
 _GRIDS = re.compile(r"conv|pool|pad|upsample|interpolate|pixel_|slice|narrow|flip|roll|im2col")
@@ -80,7 +80,7 @@ class PoolingAnalysis:
         self, graph: Graph, generator: torch.Generator, input_size: tuple[int, int, int]
     ) -> None:
         self.program = program = graph.eval
-        self.live = _live(program)
+        self.live = live_nodes(program)
         self.layers = {s.name: layer_of(s) for s in graph.stored}
         self.generator = generator
         tensors = jittered(graph, generator)
@@ -260,13 +260,3 @@ class PoolingAnalysis:
                 if self.replay.averages(source, axes, nodes, node.outputs[0]):
                     return True
         return False
-
-
-def _live(program: Program) -> list[Node]:
-    """Nodes that the output depends on, in order."""
-    wanted, found = {program.output}, []
-    for node in reversed(program.nodes):
-        if wanted & {*node.outputs, *overwritten(node)}:
-            wanted.update(node.reads())
-            found.append(node)
-    return found[::-1]

@@ -20,10 +20,10 @@ from torch.nn.parameter import is_lazy
 
 from eva.errors import EvaError, RecipeError, SubmissionError
 from eva.grading.graph.conversion import Uncountable, Unsupported
-from eva.grading.graph.counting import random_operation
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph, unwrap
 from eva.grading.graph.graph import Graph
+from eva.grading.graph.helpers import random_operation
 from eva.grading.graph.nodes import Role
 from eva.grading.graph.student_trace import student_trace
 from eva.recipe import Recipe

@@ -20,7 +20,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from eva.grading.graph.execution import GraphModule, observe
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
+from eva.grading.graph.helpers import (
+    arguments,
+    draws,
+    layer_of,
+    memory_groups,
+    overwritten,
+    random_operation,
+)
+from eva.grading.graph.nodes import Program, Role, resolve
 
 FREE_LITERALS = 64  # scale factors, slopes and the like; more than that are weights
 MAX_WORK = 200_000_000  # multiplications and additions an image; the reference takes 4 million
@@ -88,16 +96,6 @@ def count_stored(graph: Graph, input_size: tuple[int, int, int]) -> Count:
     )
 
 
-def layer_of(stored: Stored) -> str:
-    """Name of the layer that a stored tensor belongs to: "fc" for "fc.weight"."""
-    if stored.role is Role.CONSTANT and "lifted_tensor" in stored.name:
-        return "a tensor that is no parameter " + str(tuple(stored.data.shape)).replace(" ", "")
-    owner, _, leaf = stored.name.partition(".parametrizations.")[0].rpartition(".")
-    if ".parametrizations." in stored.name:
-        return f"{owner}.{leaf}" if owner else leaf
-    return owner or leaf
-
-
 def words(tensor: Tensor) -> int:
     """Numbers in a tensor; one that could hold two counts as two."""
     wide = tensor.dtype in (torch.float64, torch.complex64)
@@ -136,13 +134,6 @@ def running_statistics(graph: Graph) -> set[str]:
     return (buffers & updated) - elsewhere | (buffers & counters & scalars) - elsewhere
 
 
-def arguments(node: Node) -> dict[str, Any]:
-    """Arguments of a node by the names of its operation's schema."""
-    schema = getattr(resolve(node.op), "_schema", None)
-    names = [a.name for a in schema.arguments] if schema is not None else []
-    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-
-
 def _origins(
     program: Program, values: dict[str, Any], others: dict[str, Any], stored: set[str]
 ) -> dict[str, set[str]]:
@@ -177,15 +168,6 @@ def _differ(one: object, other: object) -> bool:
     return not torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
-def memory_groups(values: dict[str, Any]) -> dict[str, set[str]]:
-    """For every tensor the names of all tensors that share its memory, itself among them."""
-    places: dict[int, set[str]] = {}
-    for name, value in values.items():
-        if isinstance(value, Tensor):
-            places.setdefault(value.untyped_storage().data_ptr(), set()).add(name)
-    return {name: group for group in places.values() for name in group}
-
-
 def _frontier(program: Program, origins: dict[str, set[str]]) -> list[str]:
     """Values that don't depend on the image and meet, in one operation, something they aren't.
 
@@ -204,34 +186,6 @@ def _frontier(program: Program, origins: dict[str, set[str]]) -> list[str]:
     if not origins[program.output] & {"image"}:
         found[program.output] = None
     return list(found)
-
-
-def overwritten(node: Node) -> list[str]:
-    """Names of the values that a node writes into, in place."""
-    schema = getattr(resolve(node.op), "_schema", None)
-    if schema is None:
-        return []
-    given = arguments(node)
-    return [
-        given[a.name].name
-        for a in schema.arguments
-        if a.alias_info is not None and a.alias_info.is_write and hasattr(given.get(a.name), "name")
-    ]
-
-
-def draws(node: Node) -> bool:
-    """Whether an operation draws random numbers; dropout in eval mode does not."""
-    tags = getattr(resolve(node.op), "tags", ())
-    if torch.Tag.nondeterministic_seeded not in tags:
-        return False
-    given = arguments(node)
-    idle = given.get("train") is False or given.get("training") is False
-    return not idle and given.get("p") != 0 and given.get("dropout_p", 1) != 0
-
-
-def random_operation(program: Program) -> str | None:
-    """Name of the first operation that draws random numbers, if there is one."""
-    return next((node.op.split(".")[1] for node in program.nodes if draws(node)), None)
 
 
 def _literals(program: Program) -> int:

@@ -43,7 +43,7 @@ class GraphModule(nn.Module):
         }
         values[program.input] = x
         for node, function, done in steps:
-            _execute(node, function, values, x.device)
+            execute(node, function, values, x.device)
             for name in done:
                 del values[name]
         result: Tensor = values[program.output]
@@ -70,7 +70,7 @@ def steps(
     for node in program.nodes:
         if node.op.startswith("py."):
             _require_sizes(node, [_value(a, values, x.device) for a in node.args])
-        _execute(node, resolve(node.op), values, x.device)
+        execute(node, resolve(node.op), values, x.device)
         yield node, [values[name] for name in node.outputs if name]
 
 
@@ -101,7 +101,7 @@ def rerun(nodes: Iterable[Node], values: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for node in nodes:
-            _execute(node, resolve(node.op), values, device)
+            execute(node, resolve(node.op), values, device)
 
 
 def jittered(graph: Graph, generator: torch.Generator) -> dict[str, Tensor]:
@@ -139,9 +139,10 @@ def _plan(program: Program) -> tuple[Program, tuple[Step, ...]]:
     )
 
 
-def _execute(
+def execute(
     node: Node, function: Callable[..., Any], values: dict[str, Any], device: torch.device
 ) -> None:
+    """Run one node: read its arguments from ``values`` and write its outputs there."""
     args = [_value(a, values, device) for a in node.args]
     kwargs = {k: _value(v, values, device) for k, v in node.kwargs.items()}
     if node.grad:

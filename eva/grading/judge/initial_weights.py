@@ -13,8 +13,9 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor, nn
 
-from eva.grading.graph.counting import arguments, running_statistics, words
+from eva.grading.graph.counting import running_statistics, words
 from eva.grading.graph.graph import Graph
+from eva.grading.graph.helpers import arguments
 from eva.grading.graph.nodes import Ref, Role, Stored
 from eva.seeds import derive_seed
 

@@ -1,0 +1,74 @@
+"""Questions that many ask of a node or a program: what it reads, writes, draws, belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
+
+
+def arguments(node: Node) -> dict[str, Any]:
+    """Arguments of a node by the names of its operation's schema."""
+    schema = getattr(resolve(node.op), "_schema", None)
+    names = [a.name for a in schema.arguments] if schema is not None else []
+    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+
+
+def overwritten(node: Node) -> list[str]:
+    """Names of the values that a node writes into, in place."""
+    schema = getattr(resolve(node.op), "_schema", None)
+    if schema is None:
+        return []
+    given = arguments(node)
+    return [
+        given[a.name].name
+        for a in schema.arguments
+        if a.alias_info is not None and a.alias_info.is_write and hasattr(given.get(a.name), "name")
+    ]
+
+
+def draws(node: Node) -> bool:
+    """Whether an operation draws random numbers; dropout in eval mode does not."""
+    tags = getattr(resolve(node.op), "tags", ())
+    if torch.Tag.nondeterministic_seeded not in tags:
+        return False
+    given = arguments(node)
+    idle = given.get("train") is False or given.get("training") is False
+    return not idle and given.get("p") != 0 and given.get("dropout_p", 1) != 0
+
+
+def random_operation(program: Program) -> str | None:
+    """Name of the first operation that draws random numbers, if there is one."""
+    return next((node.op.split(".")[1] for node in program.nodes if draws(node)), None)
+
+
+def memory_groups(values: dict[str, Any]) -> dict[str, set[str]]:
+    """For every tensor the names of all tensors that share its memory, itself among them."""
+    places: dict[int, set[str]] = {}
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            places.setdefault(value.untyped_storage().data_ptr(), set()).add(name)
+    return {name: group for group in places.values() for name in group}
+
+
+def layer_of(stored: Stored) -> str:
+    """Name of the layer that a stored tensor belongs to: "fc" for "fc.weight"."""
+    if stored.role is Role.CONSTANT and "lifted_tensor" in stored.name:
+        return "a tensor that is no parameter " + str(tuple(stored.data.shape)).replace(" ", "")
+    owner, _, leaf = stored.name.partition(".parametrizations.")[0].rpartition(".")
+    if ".parametrizations." in stored.name:
+        return f"{owner}.{leaf}" if owner else leaf
+    return owner or leaf
+
+
+def live_nodes(program: Program) -> list[Node]:
+    """Nodes that the output depends on, in order."""
+    wanted, found = {program.output}, []
+    for node in reversed(program.nodes):
+        if wanted & {*node.outputs, *overwritten(node)}:
+            wanted.update(node.reads())
+            found.append(node)
+    return found[::-1]
