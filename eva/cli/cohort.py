@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eva.cli.options import INTERRUPTED, err, friendly_errors, out
+from eva.cli.options import INTERRUPTED, AssignmentOption, err, friendly_errors, out
 
 if TYPE_CHECKING:
     from eva.grading.checks.rubric import Assignment
@@ -79,8 +79,6 @@ ReportOption = Annotated[
         "classroom, check50. Repeat for more.",
     ),
 ]
-
-export_app = typer.Typer(help="Files for other graders.", no_args_is_help=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,12 +219,9 @@ def _show(progress: Progress) -> None:
         )
 
 
-@export_app.command()
 def gradescope(
     folder: Annotated[Path, typer.Argument(help="Made anew; zip its content and upload that.")],
-    assignment: Annotated[
-        str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
-    ] = "mnist_8k",
+    assignment: AssignmentOption = "mnist_8k",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each network.")] = 3,
     package: Annotated[
         str | None,

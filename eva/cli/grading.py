@@ -1,4 +1,4 @@
-"""The commands check, grade and watch; :func:`register` adds them to the app of ``eva.cli``."""
+"""Commands that grade a submission: ``eva check``, ``eva grade`` and ``eva watch``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,22 @@ from eva.cli.cohort import (
     SeedsOption,
     ShardOption,
     TierOption,
-    export_app,
     grade_officially,
     merge,
     targets_of,
     write_reports,
+)
+from eva.cli.options import (
+    INTERRUPTED,
+    AssignmentOption,
+    DataDirOption,
+    DeviceOption,
+    HintsOption,
+    JsonOption,
+    SubmissionArgument,
+    err,
+    friendly_errors,
+    out,
 )
 
 if TYPE_CHECKING:
@@ -37,42 +48,19 @@ if TYPE_CHECKING:
     from eva.grading.checks.report import Report
     from eva.grading.checks.rubric import Assignment
 
-INTERRUPTED = 130
 
-SubmissionArgument = Annotated[
-    str, typer.Argument(help="A file, a folder with submission.py, or a dotted module name.")
-]
-AssignmentOption = Annotated[
-    str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
-]
-HintsOption = Annotated[
-    int, typer.Option("--hints", count=True, help="One more hint a failed check; repeat for more.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to an app."""
-    app.command("check")(check_command)
-    app.command("grade")(grade_command)
-    app.command("watch")(watch_command)
-    app.add_typer(export_app, name="export")
-
-
-def check_command(
+def check(
     submission: SubmissionArgument,
     assignment: AssignmentOption = "mnist_8k",
     hints: HintsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Run the fast checks of an assignment: no training, no data."""
-    from eva.cli.options import friendly_errors
-
     with friendly_errors():
-        from eva.grading.practice.grade import check
+        from eva.grading.practice.grade import check as run_checks
 
         _load_rubric(assignment)
-        report = check(submission, assignment, hints=hints)
+        report = run_checks(submission, assignment, hints=hints)
         if as_json:
             sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
         else:
@@ -80,7 +68,7 @@ def check_command(
     raise typer.Exit(report.exit_code)
 
 
-def grade_command(
+def grade(
     submissions: Annotated[
         list[str],
         typer.Argument(
@@ -89,14 +77,11 @@ def grade_command(
         ),
     ],
     assignment: AssignmentOption = "mnist_8k",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA)."),
-    ] = None,
+    data_dir: DataDirOption = None,
     data: Annotated[
         str, typer.Option("--data", help="mnist; auto trains on mnist-mini where MNIST is not.")
     ] = "mnist",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    device: DeviceOption = "auto",
     folder: Annotated[
         Path | None,
         typer.Option("--out", help="Copy record and pictures there.", show_default=False),
@@ -123,8 +108,6 @@ def grade_command(
 
     With --official a whole class of untrusted code is graded, with secret seeds, into a gradebook.
     """
-    from eva.cli.options import err, friendly_errors, out
-
     reports = []
     with friendly_errors():
         rubric = _load_rubric(assignment)
@@ -186,17 +169,15 @@ def grade_command(
     raise typer.Exit(1 if 1 in codes else max(codes))
 
 
-def watch_command(
+def watch(
     submission: SubmissionArgument,
     assignment: AssignmentOption = "mnist_8k",
     hints: HintsOption = 0,
 ) -> None:
     """Run the fast checks at every save, until Ctrl-C."""
-    from eva.cli.options import err, friendly_errors, out
-
     with friendly_errors():
         from eva.grading.checks.report import Report
-        from eva.grading.practice.watch import watch
+        from eva.grading.practice.watch import watch as keep_watching
 
         _load_rubric(assignment)
 
@@ -209,7 +190,7 @@ def watch_command(
             out.print("\nWatching; Ctrl-C ends it.", style="dim")
 
         try:
-            watch(submission, assignment, show=show, hints=hints)
+            keep_watching(submission, assignment, show=show, hints=hints)
         except KeyboardInterrupt:
             out.print()
 
@@ -228,14 +209,10 @@ def _load_rubric(name: str) -> Assignment:
 
 
 def _print(report: Report) -> None:
-    from eva.cli.options import out
-
     out.print(report, soft_wrap=True, highlight=False)
 
 
 def _print_totals(reports: Sequence[Report]) -> None:
-    from eva.cli.options import out
-
     out.print()
     for report in reports:
         total = f"{report.points}/{report.assignment.points}"

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 
-from eva.errors import DataError, EvaError, GradingError, TrainingError
+from eva.errors import DataError, EvaError, GradingError, JobError, TrainingError
 
 if TYPE_CHECKING:
     from eva.data import Dataset
@@ -20,6 +20,12 @@ out = Console()
 err = Console(stderr=True)
 
 FAILED, USAGE, OUTSIDE, INTERRUPTED = 1, 2, 3, 130
+_CODES: dict[type[EvaError], int] = {
+    DataError: OUTSIDE,
+    GradingError: OUTSIDE,
+    JobError: OUTSIDE,
+    TrainingError: FAILED,
+}  # any other error of ours is wrong usage
 
 SubmissionArgument = Annotated[
     str, typer.Argument(help="A file, a folder with submission.py, or a dotted module name.")
@@ -29,11 +35,31 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA).")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+EpochsOption = Annotated[
+    int | None, typer.Option("--epochs", min=1, help="Instead of the recipe's own number.")
+]
+HoldoutOption = Annotated[
+    int | None,
+    typer.Option(
+        "--holdout", min=1, help="Test on N training images set aside: for tuning a recipe."
+    ),
+]
 CompileOption = Annotated[
     bool, typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
+AssignmentOption = Annotated[
+    str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
+]
+HintsOption = Annotated[
+    int, typer.Option("--hints", count=True, help="One more hint a failed check; repeat for more.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def exit_code(error: EvaError) -> int:
+    """1 where training failed, 3 where the machine is at fault, 2 for wrong usage."""
+    return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), USAGE)
 
 
 @contextmanager
@@ -43,8 +69,7 @@ def friendly_errors() -> Iterator[None]:
         yield
     except EvaError as error:
         err.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
-        codes = {DataError: OUTSIDE, GradingError: OUTSIDE, TrainingError: FAILED}
-        raise typer.Exit(codes.get(type(error), USAGE)) from error
+        raise typer.Exit(exit_code(error)) from error
 
 
 def load_announced(name: str, data_dir: Path | None) -> Dataset:

@@ -16,6 +16,8 @@ from eva.cli.options import (
     DataDirOption,
     DataOption,
     DeviceOption,
+    EpochsOption,
+    HoldoutOption,
     JsonOption,
     SubmissionArgument,
     err,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 RAY = "On a Ray cluster"
 
 
-def study_command(
+def study(
     submission: SubmissionArgument,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trains 0, 1, ... N-1.")] = 10,
     jobs: Annotated[
@@ -46,13 +48,8 @@ def study_command(
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
     device: DeviceOption = "auto",
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Instead of the recipe's own number.")
-    ] = None,
-    holdout: Annotated[
-        int | None,
-        typer.Option(min=1, help="Test on N training images set aside: for tuning a recipe."),
-    ] = None,
+    epochs: EpochsOption = None,
+    holdout: HoldoutOption = None,
     compiled: CompileOption = False,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Default: runs/NAME-study.", show_default=False)
@@ -83,7 +80,7 @@ def study_command(
         found = load_announced(data, data_dir).name
         progress = _Progress(seeds)
         try:
-            study = run_study(
+            found_study = run_study(
                 submission,
                 seeds=seeds,
                 out=folder,
@@ -103,10 +100,10 @@ def study_command(
             err.print("\nInterrupted; all records are kept: the same command goes on.")
             raise typer.Exit(INTERRUPTED) from None
         if as_json:
-            sys.stdout.write(study.to_json())
+            sys.stdout.write(found_study.to_json())
             return
-        out.print(_table(study))
-        for line in _sentences(study):
+        out.print(_table(found_study))
+        for line in _sentences(found_study):
             out.print(line, highlight=False, markup=False)
 
 

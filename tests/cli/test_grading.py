@@ -2,16 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from eva.cli.grading import register
+from eva.cli import app
 from eva.data import Dataset
 from eva.grading.checks.report import Report
 
 runner = CliRunner()
-app = typer.Typer()
-register(app)
 
 
 @pytest.fixture(autouse=True)

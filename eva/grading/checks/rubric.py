@@ -1,7 +1,7 @@
 """Rubrics: what an assignment asks, what each check is worth, and which questions help.
 
-The one source is ``assignments/NAME/assignment.toml`` of the repository; the wheel carries copies
-of these files beside this module (``eva/grading/assignments``), so an installed eva finds them too.
+The one source is ``assignments/NAME`` of the repository; the wheel carries this folder as
+``eva/assignments``, so an installed eva finds it too.
 """
 
 from __future__ import annotations
@@ -167,13 +167,14 @@ def assignment_names() -> list[str]:
     return list(_folders())
 
 
+def assignments_folder() -> Path:
+    """The folder of all assignments that come with eva, and of the ``conftest.py`` they share."""
+    return _SHIPPED if _SHIPPED.is_dir() else _CHECKOUT
+
+
 def _folders() -> dict[str, Path]:
-    for room in (_SHIPPED, _CHECKOUT):
-        if room.is_dir():
-            return {
-                path.parent.name: path.parent for path in sorted(room.glob("*/assignment.toml"))
-            }
-    return {}
+    found = sorted(assignments_folder().glob("*/assignment.toml"))
+    return {path.parent.name: path.parent for path in found}
 
 
 def _unknown(name: str) -> GradingError:

@@ -1,0 +1,197 @@
+"""What an assignment's ``conftest.py`` adds to pytest: options, progress, short failures, a table.
+
+The ``conftest.py`` of an assignment registers this module, once a session however many folders
+there are. A test of an assignment either asks for a verdict by its id, through the fixture
+``answer``, or brings one, to the fixture ``conclude``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from eva.errors import EvaError
+from eva.grading.checks.report import Report, Row
+from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.checks.verdict import Status, Verdict
+from eva.grading.practice.grade import Grading, require_submission
+
+
+class CheckFailed(Exception):
+    """A check said no; the text is all that the student needs."""
+
+
+@dataclass
+class Sheet:
+    """One assignment in this session: what is graded, and the verdicts so far."""
+
+    assignment: Assignment
+    submission: str
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    grading: Grading | None = None
+
+    def report(self, hints: int) -> Report:
+        """A check without a verdict was deselected, or the session ended before it."""
+        if self.grading is not None:
+            return self.grading.report_of(self.verdicts, hints=hints)
+        return Report.of(self.assignment, self.submission, self.verdicts, hints=hints)
+
+
+SHEETS = pytest.StashKey[dict[Path, Sheet]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the course's own options."""
+    group = parser.getgroup("eva", "the course")
+    group.addoption(
+        "--submission",
+        action="append",
+        default=[],
+        metavar="PATH_OR_MODULE",
+        help="grade this in place of the submission.py beside the tests",
+    )
+    group.addoption(
+        "--hints",
+        action="count",
+        default=0,
+        help="show the next hint of each failing check; twice: the one after it, too",
+    )
+    group.addoption("--no-cache", action="store_true", help="train again, even if nothing changed")
+    group.addoption("--data-dir", help="folder that holds MNIST/raw (or set EVA_DATA)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse what can't be graded before anything runs."""
+    config.stash[SHEETS] = {}
+    config.addinivalue_line("markers", "slow: trains on full MNIST (deselect with -m 'not slow')")
+    if config.option.reportchars == "fE":  # pytest's default: a list that our table repeats
+        config.option.reportchars = ""
+    given = config.getoption("--submission")
+    if len(given) > 1:
+        raise pytest.UsageError(
+            f"--submission takes one submission, got {len(given)}: {', '.join(given)}.\n"
+            "  `eva grade` takes several."
+        )
+    for target in given:
+        try:
+            require_submission(target)
+        except EvaError as error:
+            raise pytest.UsageError(f"--submission: {error}") from error
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep one submission to one assignment."""
+    ours = [item for item in items if (item.path.parent / "assignment.toml").is_file()]
+    folders = sorted({item.path.parent for item in ours})
+    if config.getoption("--submission") and len(folders) > 1:
+        names = " and ".join(folder.name for folder in folders)
+        raise pytest.UsageError(
+            f"--submission is for one assignment; here are {names}.\n"
+            f"  Name one: `pytest {_from_here(folders[0])} --submission ...`."
+        )
+    for item in ours:  # warnings of a student's code, or of PyTorch's, decide nothing
+        item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture
+def sheet(request: pytest.FixtureRequest) -> Sheet:
+    """The sheet of the assignment that the test belongs to."""
+    folder = request.path.parent
+    sheets = request.config.stash[SHEETS]
+    if folder not in sheets:
+        given = request.config.getoption("--submission")
+        target = given[0] if given else _from_here(folder / "submission.py")
+        sheets[folder] = Sheet(assignment=load_assignment(folder), submission=target)
+    return sheets[folder]
+
+
+@pytest.fixture
+def conclude(sheet: Sheet, pytestconfig: pytest.Config) -> Callable[[Verdict], None]:
+    """Enter a verdict in the sheet, and end the test as it says."""
+
+    def conclude(verdict: Verdict) -> None:
+        sheet.verdicts[verdict.check] = verdict
+        row = Row(spec=sheet.assignment.checks[verdict.check], verdict=verdict)
+        if verdict.status is Status.FAILED:
+            raise CheckFailed(row.explain(pytestconfig.getoption("--hints")))
+        if verdict.status is not Status.PASSED:
+            pytest.skip(row.explain())
+
+    return conclude
+
+
+@pytest.fixture
+def answer(
+    sheet: Sheet, conclude: Callable[[Verdict], None], pytestconfig: pytest.Config
+) -> Callable[[str], None]:
+    """Run a check of a network by its id; the last ones train it, in full view."""
+
+    def answer(check: str) -> None:
+        if sheet.grading is None:
+            sheet.grading = Grading(
+                sheet.submission,
+                sheet.assignment,
+                data_dir=pytestconfig.getoption("--data-dir"),
+                cache=not pytestconfig.getoption("--no-cache"),
+                show=lambda line: _write_line(pytestconfig, line),
+                training=lambda: _uncaptured(pytestconfig),
+            )
+        conclude(sheet.grading.verdict(check))
+
+    return answer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """Show a failed check as its message, without a traceback of ours."""
+    report = yield
+    if call.excinfo is not None:
+        error = call.excinfo.value
+        if isinstance(error, CheckFailed):
+            report.longrepr = str(error)
+        elif isinstance(error, EvaError):
+            report.longrepr = f"{type(error).__name__}: {error}"
+    return report
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the score of each assignment."""
+    for sheet in config.stash[SHEETS].values():
+        report = sheet.report(config.getoption("--hints"))
+        reviews = [row for row in report.rows if row.verdict.status is Status.NEEDS_REVIEW]
+        terminalreporter.section(sheet.assignment.title)
+        for row in reviews:  # failures are listed above, where pytest puts them
+            terminalreporter.write_line(f"{row.explain()}\n")
+        console = Console(color_system="standard" if terminalreporter.hasmarkup else None)
+        with console.capture() as captured:
+            console.print(report.table(), soft_wrap=True)
+        terminalreporter.write(captured.get())
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Iterator[None]:
+    """Let progress bars through to the terminal, without `-s`."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    with manager.global_and_fixture_disabled():
+        yield
+
+
+def _write_line(config: pytest.Config, line: str) -> None:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    with _uncaptured(config):
+        reporter.ensure_newline()
+        reporter.write_line(line)
+
+
+def _from_here(path: Path) -> str:
+    """A path as the student would type it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
