@@ -1,4 +1,4 @@
-"""What a column shows of a row, as text; the same in every format."""
+"""What a column shows of a row, as text; the same in every format. Sizes as people write them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 
+from eva.errors import InputSizeError
 from eva.model_summary.rows import Row
-from eva.model_summary.sizes import format_size
 from eva.rf import ReceptiveField, Status
+
+EXAMPLE = "Write channels x height x width, such as 1x28x28."
 
 
 class Column(StrEnum):
@@ -61,6 +63,26 @@ LEGEND = {
     "~": "depends on the data",
     "?": "an operation has no rule: see eva.rf.register_rule",
 }
+
+
+def parse_size(text: str) -> tuple[int, ...]:
+    """Read ``"1x28x28"`` as ``(1, 28, 28)``.
+
+    Raises:
+        InputSizeError: Something is not a positive whole number.
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if not all(part.strip().isdigit() for part in parts):
+        raise InputSizeError(f"{text!r} is not a size.", EXAMPLE)
+    size = tuple(int(part) for part in parts)
+    if min(size) < 1:
+        raise InputSizeError(f"{text!r} has a side of zero.", EXAMPLE)
+    return size
+
+
+def format_size(size: Sequence[int] | None) -> str:
+    """Write ``(26, 26)`` as ``"26x26"``; nothing for None."""
+    return "x".join(map(str, size)) if size else ""
 
 
 def is_folded(row: Row, rows: Sequence[Row]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from eva.model_summary.sizes import format_size
+from eva.model_summary.columns import format_size
 from eva.rf import Failure
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

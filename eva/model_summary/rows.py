@@ -53,6 +53,11 @@ class Row:
     windowed: bool = False
     note: str = ""
 
+    @property
+    def listed(self) -> bool:
+        """Whether it is a leaf layer, or holds parameters of its own; no single operation."""
+        return not self.operation and (self.leaf or self.own_params > 0)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, the field as its size, jump, padding, start, density and status."""
         return {

@@ -1,36 +1,24 @@
-"""The summary of a model: rows and totals, shown in any of six formats."""
+"""Summarize a model: run it once and say what every layer gets, gives, holds and sees."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import nn
 
 from eva.errors import ForwardError, InputSizeError
+from eva.model_summary import render  # noqa: F401  registers the formats
 from eva.model_summary.columns import DEFAULT_COLUMNS, Column
 from eva.model_summary.explain import explain
-from eva.model_summary.render import classic, data_formats, html, markdown, terminal
-from eva.model_summary.rows import Row, build_rows
+from eva.model_summary.result import Summary
+from eva.model_summary.rows import build_rows
 from eva.rf import Trace, trace
 from eva.rf.tracing.isolate import collector_paused
 
 Size = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
-
-
-class Format(StrEnum):
-    """How a summary can be shown."""
-
-    CLASSIC = "classic"
-    RICH = "rich"
-    MARKDOWN = "markdown"
-    HTML = "html"
-    JSON = "json"
-    CSV = "csv"
 
 
 class ModelForwardError(ForwardError):
@@ -42,84 +30,6 @@ class ModelForwardError(ForwardError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problem, self.hint, self.summary)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What every layer of a model gets, gives, holds and sees.
-
-    Printing it shows the classic table; a notebook shows it as HTML.
-
-    Attributes:
-        model_name: Class of the model.
-        rows: In the order in which the modules were called; the root comes first.
-        input_sizes: Name -> shape of the inputs, without batch.
-        total_params: Every parameter once, whether it was used or not.
-        trainable_params: Those of them that are trained.
-        mult_adds: For one image.
-        input_bytes: Of one image.
-        output_bytes: Of the outputs of all leaf layers and their gradients, for one image.
-        params_bytes: Of the parameters.
-        notes: What the reader should know about these numbers.
-        columns: Shown by all formats but classic, JSON and CSV.
-        depth: Of the deepest rows shown; None shows all.
-    """
-
-    model_name: str
-    rows: tuple[Row, ...] = field(repr=False)
-    input_sizes: Mapping[str, tuple[int, ...]]
-    total_params: int
-    trainable_params: int
-    mult_adds: int
-    input_bytes: int
-    output_bytes: int
-    params_bytes: int
-    notes: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = DEFAULT_COLUMNS
-    depth: int | None = None
-
-    @property
-    def shown(self) -> tuple[Row, ...]:
-        """Rows down to ``depth``; rows at that depth stand for all below them."""
-        return tuple(r for r in self.rows if self.depth is None or r.depth <= self.depth)
-
-    def render(
-        self, format: Format | str = Format.CLASSIC, *, width: int = 80, color: bool = False
-    ) -> str:
-        """The summary as text.
-
-        Args:
-            format: One of :class:`Format`.
-            width: Characters a line, for the rich format.
-            color: With terminal colors, for the rich format.
-
-        Raises:
-            InputSizeError: There is no such format.
-        """
-        try:
-            chosen = Format(format)
-        except ValueError:
-            known = ", ".join(Format)
-            raise InputSizeError(f"no format is called {format!r}.", f"Known: {known}.") from None
-        match chosen:
-            case Format.CLASSIC:
-                return classic.render(self)
-            case Format.RICH:
-                return terminal.render(self, width, color=color)
-            case Format.MARKDOWN:
-                return markdown.render(self)
-            case Format.HTML:
-                return html.render(self)
-            case Format.JSON:
-                return data_formats.render_json(self)
-            case Format.CSV:
-                return data_formats.render_csv(self)
-
-    def __str__(self) -> str:
-        return self.render(Format.CLASSIC)
-
-    def _repr_html_(self) -> str:
-        return self.render(Format.HTML)
 
 
 @collector_paused()
@@ -167,7 +77,7 @@ def _summarize(
     rows = build_rows(model, traced, ops=ops)
     parameters = list({id(p): p for p in model.parameters()}.values())
     dtype_bytes = parameters[0].element_size() if parameters else 4
-    leaves = [row for row in rows if classic.is_listed(row) and row.output_size is not None]
+    leaves = [row for row in rows if row.listed and row.output_size is not None]
     notes = []
     if traced.device_fallback and traced.error is None:
         notes.append(f"Run on real tensors: {traced.device_fallback}.")

@@ -1,8 +1,12 @@
 """The summary shows what ran, to the byte where there is a published one."""
 
+import ast
 import importlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -119,6 +123,50 @@ def test_eva_summary_is_the_same_whatever_was_imported() -> None:
     importlib.import_module("eva.model_summary.summary")
     assert eva.summary is summary
     assert str(eva.summary(experiment("exp4"), (1, 28, 28))).startswith("-----")
+
+
+def imports_within(package: str) -> dict[str, set[str]]:
+    """Module -> modules of the package that it imports, for types or at run time."""
+    root = Path(eva.__file__).parents[1]
+    files = list((root / package.replace(".", "/")).rglob("*.py"))
+    names = {
+        ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in files
+    }
+    graph: dict[str, set[str]] = {}
+    for name, file in names.items():
+        imported = set()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(names)
+                imported |= inner or ({node.module} & set(names))
+        graph[name] = imported
+    return graph
+
+
+def test_no_module_of_the_summary_imports_itself_in_a_circle() -> None:
+    graph = imports_within("eva.model_summary")
+    assert "eva.model_summary.result" in graph["eva.model_summary.render.html"]
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_every_format_has_a_renderer() -> None:
+    found = summary(nn.ReLU(), (1, 4, 4))
+    assert all(found.render(format) for format in Format)
+
+
+def test_the_command_loads_no_compiler_no_plots_and_no_other_summary(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\n\n\ndef net():\n    return nn.ReLU()\n")
+    code = (
+        "import sys\nfrom eva.cli.app import app\n"
+        "app(['summary', sys.argv[1], '-i', '1x4x4'], standalone_mode=False)\n"
+        "heavy = ('torch._dynamo', 'matplotlib.pyplot', 'sympy', 'torchvision')\n"
+        "sys.exit(', '.join(name for name in heavy if name in sys.modules) or 0)\n"
+    )
+    command = [sys.executable, "-c", code, f"{tmp_path / 'net.py'}:net"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "ReLU" in ran.stdout or "net" in ran.stdout
 
 
 def test_the_model_is_left_as_it_was() -> None:

@@ -1,1 +1,5 @@
-"""Formats of a summary, one a file."""
+"""Formats of a summary, one a file; importing this registers them all."""
+
+from eva.model_summary.render import classic, csv, html, json, markdown, terminal
+
+__all__ = ["classic", "csv", "html", "json", "markdown", "terminal"]

@@ -5,27 +5,18 @@ Input, output and field are printed for layers that look at more than one positi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from eva.model_summary.columns import format_field, marks_in
+from eva.model_summary.columns import format_field, format_size, marks_in
+from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
-from eva.model_summary.sizes import format_size
-
-if TYPE_CHECKING:
-    from eva.model_summary.summary import Summary
 
 WIDTH = 101
 MEGABYTE = 1024**2
 
 
-def is_listed(row: Row) -> bool:
-    """Leaf layers, and modules that hold parameters of their own; no single operations."""
-    return not row.operation and (row.leaf or row.own_params > 0)
-
-
-def render(summary: Summary) -> str:
+@renderer(Format.CLASSIC)
+def render(summary: Summary, _width: int, _color: bool) -> str:
     """The table and the totals, as text that ends in a line break."""
-    rows = [row for row in summary.shown if is_listed(row)]
+    rows = [row for row in summary.shown if row.listed]
     lines = [
         "-" * WIDTH,
         "        Layer (type)               Output Shape         Param #"

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from eva.model_summary.columns import TITLES, cell, is_folded, marks_in
+from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
-from eva.model_summary.totals import totals_line
-
-if TYPE_CHECKING:
-    from eva.model_summary.summary import Summary
 
 STYLE = """
 .eva-summary{border-collapse:collapse;font-size:.85em;color:inherit}
@@ -22,11 +18,12 @@ STYLE = """
 """.strip()
 
 
-def render(summary: Summary) -> str:
+@renderer(Format.HTML)
+def render(summary: Summary, _width: int, _color: bool) -> str:
     """A ``<div>`` with its style; everything a model named is escaped."""
     head = "".join(f"<th scope='col'>{TITLES[column]}</th>" for column in summary.columns)
     body = "".join(_row(row, summary) for row in summary.shown)
-    lines = [totals_line(summary), *summary.notes, *marks_in(summary.shown)]
+    lines = [summary.totals_line, *summary.notes, *marks_in(summary.shown)]
     return (
         f"<div class='eva-summary-scroll' tabindex='0'><style>{STYLE}</style>"
         f"<table class='eva-summary'><thead><tr><th scope='col'>Layer</th>{head}</tr></thead>"

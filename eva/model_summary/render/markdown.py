@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from eva.model_summary.columns import TITLES, cell, is_folded, marks_in
+from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
-from eva.model_summary.totals import totals_line
-
-if TYPE_CHECKING:
-    from eva.model_summary.summary import Summary
 
 
-def render(summary: Summary) -> str:
+@renderer(Format.MARKDOWN)
+def render(summary: Summary, _width: int, _color: bool) -> str:
     """A table with a header, the totals below it."""
     lines = [
         "| layer | " + " | ".join(TITLES[column] for column in summary.columns) + " |",
@@ -22,7 +18,7 @@ def render(summary: Summary) -> str:
         folded = is_folded(row, summary.shown)
         cells = (cell(row, column, folded=folded) for column in summary.columns)
         lines.append(f"| {_label(row, summary.model_name)} | " + " | ".join(cells) + " |")
-    lines += ["", totals_line(summary), *summary.notes, *marks_in(summary.shown)]
+    lines += ["", summary.totals_line, *summary.notes, *marks_in(summary.shown)]
     return "\n".join(lines) + "\n"
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from eva.model_summary.columns import TITLES, Column, cell, is_folded, marks_in
+from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
-from eva.model_summary.totals import totals_line
-
-if TYPE_CHECKING:
-    from eva.model_summary.summary import Summary
 
 BAR = 8  # characters of a full bar
 # Columns leave in this order where the terminal is too narrow for all of them.
 LEAVE_FIRST = (Column.JUMP, Column.MULT_ADDS, Column.INPUT)
 
 
-def render(summary: Summary, width: int, *, color: bool) -> str:
+@renderer(Format.RICH)
+def render(summary: Summary, width: int, color: bool) -> str:
     """The table as text, at most ``width`` characters wide; terminal colors where wanted."""
     columns = list(summary.columns)
     bar = True
@@ -38,7 +35,7 @@ def render(summary: Summary, width: int, *, color: bool) -> str:
         file=out, width=width, force_terminal=color, color_system="standard" if color else None
     )
     console.print(table)
-    for line in (totals_line(summary), *summary.notes, *marks_in(summary.shown)):
+    for line in (summary.totals_line, *summary.notes, *marks_in(summary.shown)):
         console.print(line, highlight=False, markup=False)
     lines = out.getvalue().splitlines()
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -101,10 +101,15 @@ class Recorder(TorchDispatchMode):
         self.uses_batch_statistics = False
         self.broken: RuleError | None = None
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not wrapped by the compiler, whose import takes longer than PyTorch's own."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, then say what its results see."""
         kwargs = kwargs or {}
-        result = None if kwargs else plain_result(func, args)
+        result = plain_result(func, args, kwargs)
         if result is None:
             if self.meta and "device" in kwargs:
                 kwargs = {**kwargs, "device": META}

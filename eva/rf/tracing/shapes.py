@@ -1,50 +1,273 @@
-"""Results on the meta device of three operations that PyTorch works out in Python, call by call.
+"""Results on the meta device of operations that PyTorch works out in Python, call by call.
 
-That takes up to a millisecond a call, more than all that we do with it. Only plain cases are
-answered here; all others, wrong shapes above all, are PyTorch's own.
+That takes up to several milliseconds a call, more than all that we do with it, and imports the
+compiler, which takes longer than importing PyTorch. Only plain cases are answered here; all
+others, wrong shapes above all, are PyTorch's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+ATEN = torch.ops.aten
+# Pointwise operations whose results are no numbers of the operands' type.
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+OTHER_TYPES = (
+    *("bitwise", "logical", "is", "signbit", "bucketize", "searchsorted"),
+    *("complex", "polar", "angle", "real", "imag", "view_as", "floor_divide"),
+)
+UNTAGGED = ("hardswish", "hardswish_")  # pointwise, though PyTorch does not say so
+# In place, these leave a tensor of whole numbers one of whole numbers.
+WHOLE_NUMBERS = ("aten::add_", "aten::sub_", "aten::mul_")
+# Named arguments that change neither shape nor type.
+SETTINGS = frozenset({"alpha", "approximate", "rounding_mode"})
 
-def plain_result(func: Any, args: tuple[Any, ...]) -> Any:
+
+def plain_result(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Any:
     """What an operation returns for these arguments, or None where PyTorch must say it.
 
     Args:
         func: Overload of an ATen operation.
         args: Its positional arguments.
+        kwargs: Those with names.
     """
-    find = _PLAIN.get(func)
-    return None if find is None else find(*args)
-
-
-def _batch_norm(x: Tensor, *rest: Any) -> tuple[Tensor, ...] | None:
-    if x.device.type != "meta" or rest[4]:
+    if kwargs and not SETTINGS.issuperset(kwargs):
         return None
-    nothing = x.new_empty(0)
-    return torch.empty_like(x), nothing, nothing
+    find = _PLAIN.get(func)
+    if find is None and _is_plain_pointwise(func):
+        find = _pointwise_in_place if func._schema.is_mutable else _pointwise
+    return None if find is None else find(func, *args)
 
 
-def _cat(tensors: list[Tensor], dim: int = 0) -> Tensor | None:
+@functools.cache
+def _is_plain_pointwise(func: Any) -> bool:
+    """Whether it takes numbers of one type, entry by entry, and gives one tensor of that type."""
+    schema = func._schema
+    name = schema.name.removeprefix("aten::")
+    return (
+        (torch.Tag.pointwise in func.tags or name in UNTAGGED)
+        and schema.name.startswith("aten::")
+        and len(schema.returns) == 1
+        and str(schema.returns[0].type) == "Tensor"
+        and not any(argument.is_out for argument in schema.arguments)
+        and name not in COMPARISONS
+        and not name.startswith(OTHER_TYPES)
+    )
+
+
+def _operands(args: Sequence[Any]) -> tuple[list[Tensor], torch.dtype] | None:
+    """The tensors among the arguments and the type of their numbers; masks have none."""
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    if any(isinstance(a, (list, tuple, complex)) for a in args):
+        return None
+    types = {t.dtype for t in tensors} - {torch.bool}
+    if len(types) != 1 or any(t.device.type != "meta" for t in tensors):
+        return None
+    return tensors, types.pop()
+
+
+def _like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor | None:
+    """A tensor of the same shape and order of strides; None where memory has gaps or overlaps.
+
+    ``torch.empty_like`` is one of the slow ones.
+    """
+    if tensor.is_contiguous():
+        return tensor.new_empty(tensor.shape, dtype=dtype or tensor.dtype)
+    step = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if stride != step:
+            return None
+        step *= size
+    return torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=dtype or tensor.dtype, device=tensor.device
+    )
+
+
+def _broadcasts(tensor: Tensor, shape: Sequence[int]) -> bool:
+    """Whether a tensor can be stretched to this shape."""
+    missing = len(shape) - tensor.ndim
+    return missing >= 0 and all(
+        own in (1, all_) for own, all_ in zip(tensor.shape, shape[missing:], strict=True)
+    )
+
+
+def _pointwise(func: Any, *args: Any) -> Tensor | None:
+    found = _operands(args)
+    if found is None or not found[1].is_floating_point:
+        return None
+    tensors, dtype = found
+    largest = max(tensors, key=lambda t: (t.ndim, t.numel()))
+    if len(tensors) > 1 and not largest.is_contiguous():  # the others' layouts count too
+        return None
+    for t in tensors:
+        alike = t.shape == largest.shape and t.is_contiguous()
+        if not alike and (t.shape == largest.shape or not _broadcasts(t, largest.shape)):
+            return None
+    return _like(largest, dtype)
+
+
+def _pointwise_in_place(func: Any, *args: Any) -> Tensor | None:
+    found = _operands(args)
+    if found is None:
+        return None
+    tensors, dtype = found
+    target = args[0]
+    whole = func._schema.name in WHOLE_NUMBERS and not any(isinstance(a, float) for a in args)
+    fits = target.dtype == dtype and all(_broadcasts(t, target.shape) for t in tensors)
+    if not fits or not (dtype.is_floating_point or whole):
+        return None
+    result: Tensor = target
+    return result
+
+
+def _batch_norm(func: Any, x: Tensor, *rest: Any) -> tuple[Tensor, ...] | None:
+    weight, bias, mean, variance, training = rest[:5]
+    given = [t for t in (weight, bias, mean, variance) if t is not None]
+    plain = (
+        x.device.type == "meta"
+        and x.ndim > 1
+        and all(t.device == x.device and t.shape == x.shape[1:2] for t in given)
+    )
+    if not plain or (training and x.dtype != torch.float32):
+        return None
+    normalized = _like(x)
+    if normalized is None:
+        return None
+    statistics = x.shape[1] if training else 0
+    return normalized, x.new_empty(statistics), x.new_empty(statistics)
+
+
+def _layer_norm(
+    func: Any, x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, ...] | None:
+    given = [t for t in (weight, bias) if t is not None]
+    plain = (
+        x.device.type == "meta"
+        and x.dtype == torch.float32
+        and x.is_contiguous()
+        and 0 < len(shape) <= x.ndim
+        and list(x.shape[-len(shape) :]) == list(shape)
+        and all(
+            t.device == x.device and t.dtype == x.dtype and list(t.shape) == list(shape)
+            for t in given
+        )
+    )
+    if not plain:
+        return None
+    kept = [*x.shape[: -len(shape)], *[1] * len(shape)]
+    return x.new_empty(x.shape), x.new_empty(kept), x.new_empty(kept)
+
+
+def _group_norm(
+    func: Any,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    images: int,
+    channels: int,
+    pixels: int,
+    groups: int,
+    eps: float,
+) -> tuple[Tensor, ...] | None:
+    given = [t for t in (weight, bias) if t is not None]
+    plain = (
+        x.device.type == "meta"
+        and x.dtype == torch.float32
+        and x.is_contiguous()
+        and x.ndim > 1
+        and (images, channels) == tuple(x.shape[:2])
+        and x.numel() == images * channels * pixels
+        and groups > 0
+        and channels % groups == 0
+        and all(
+            t.device == x.device and t.dtype == x.dtype and t.shape == x.shape[1:2] for t in given
+        )
+    )
+    if not plain:
+        return None
+    return x.new_empty(x.shape), x.new_empty(images, groups), x.new_empty(images, groups)
+
+
+def _same(func: Any, x: Tensor, *rest: Any) -> Tensor | None:
+    """An operation that mixes entries and keeps the shape."""
+    dims = [d for d in rest[:1] if isinstance(d, int)]
+    plain = x.device.type == "meta" and x.is_floating_point() and x.is_contiguous()
+    if not plain or not all(-x.ndim <= d < x.ndim for d in dims):
+        return None
+    return x.new_empty(x.shape)
+
+
+def _mean(func: Any, x: Tensor, dims: list[int] | None, keepdim: bool = False) -> Tensor | None:
+    if x.device.type != "meta" or not x.is_floating_point() or not dims:
+        return None
+    if any(not -x.ndim <= d < x.ndim for d in dims) or not x.is_contiguous():
+        return None
+    taken = {d % x.ndim for d in dims}
+    if len(taken) != len(dims):
+        return None
+    sizes = [1 if d in taken else n for d, n in enumerate(x.shape) if keepdim or d not in taken]
+    return x.new_empty(sizes)
+
+
+def _addmm(func: Any, bias: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
+    plain = (
+        a.device.type == "meta"
+        and a.device == b.device == bias.device
+        and a.dtype == b.dtype == bias.dtype
+        and a.ndim == b.ndim == 2
+        and a.shape[1] == b.shape[0]
+        and _broadcasts(bias, (a.shape[0], b.shape[1]))
+    )
+    return a.new_empty(a.shape[0], b.shape[1]) if plain else None
+
+
+def _bilinear(func: Any, x: Tensor, size: list[int], *rest: Any) -> Tensor | None:
+    plain = x.device.type == "meta" and x.is_floating_point() and x.is_contiguous()
+    if not plain or x.ndim != 4 or len(size) != 2 or min(size) < 1 or not x.numel():
+        return None
+    return x.new_empty([*x.shape[:2], *size])
+
+
+def _alike(tensors: Sequence[Tensor]) -> bool:
+    first = tensors[0]
+    return first.device.type == "meta" and all(
+        t.device == first.device and t.dtype == first.dtype and t.ndim == first.ndim
+        for t in tensors
+    )
+
+
+def _cat(func: Any, tensors: list[Tensor], dim: int = 0) -> Tensor | None:
     first = tensors[0]
     axis = dim % first.ndim if -first.ndim <= dim < first.ndim else None
-    if axis is None or first.device.type != "meta":
+    if axis is None or not _alike(tensors):
         return None
     around = (first.shape[:axis], first.shape[axis + 1 :])
     for t in tensors:
-        alike = t.device == first.device and t.dtype == first.dtype and t.ndim == first.ndim
-        if not alike or (t.shape[:axis], t.shape[axis + 1 :]) != around:
+        if (t.shape[:axis], t.shape[axis + 1 :]) != around:
             return None
     return first.new_empty([*around[0], sum(t.shape[axis] for t in tensors), *around[1]])
 
 
+def _stack(func: Any, tensors: list[Tensor], dim: int = 0) -> Tensor | None:
+    first = tensors[0]
+    rank = first.ndim + 1
+    if not -rank <= dim < rank or not _alike(tensors):
+        return None
+    if any(t.shape != first.shape for t in tensors):
+        return None
+    if not all(t.is_contiguous() for t in tensors):
+        return None
+    axis = dim % rank
+    return first.new_empty([*first.shape[:axis], len(tensors), *first.shape[axis:]])
+
+
 def _convolution(
+    func: Any,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -78,7 +301,17 @@ def _convolution(
 
 
 _PLAIN: dict[Any, Callable[..., Any]] = {
-    torch.ops.aten.native_batch_norm.default: _batch_norm,
-    torch.ops.aten.cat.default: _cat,
-    torch.ops.aten.convolution.default: _convolution,
+    ATEN.native_batch_norm.default: _batch_norm,
+    ATEN.native_layer_norm.default: _layer_norm,
+    ATEN.native_group_norm.default: _group_norm,
+    ATEN._softmax.default: _same,
+    ATEN._log_softmax.default: _same,
+    ATEN._safe_softmax.default: _same,
+    ATEN.roll.default: _same,
+    ATEN.mean.dim: _mean,
+    ATEN.addmm.default: _addmm,
+    ATEN.upsample_bilinear2d.default: _bilinear,
+    ATEN.cat.default: _cat,
+    ATEN.stack.default: _stack,
+    ATEN.convolution.default: _convolution,
 }

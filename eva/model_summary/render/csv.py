@@ -1,31 +1,15 @@
-"""The summary for machines: JSON and CSV, always with every row and every key."""
+"""The summary as CSV, always with every row and every key."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from eva.model_summary.summary import Summary
+from eva.model_summary.result import Format, Summary, renderer
 
 
-def render_json(summary: Summary) -> str:
-    """Totals and rows; sizes are lists without batch, fractions are floats."""
-    value = {
-        "model": summary.model_name,
-        "input_sizes": {name: list(size) for name, size in summary.input_sizes.items()},
-        "total_params": summary.total_params,
-        "trainable_params": summary.trainable_params,
-        "mult_adds": summary.mult_adds,
-        "notes": list(summary.notes),
-        "rows": [row.to_json() for row in summary.rows],
-    }
-    return json.dumps(value, indent=1) + "\n"
-
-
-def render_csv(summary: Summary) -> str:
+@renderer(Format.CSV)
+def render(summary: Summary, _width: int, _color: bool) -> str:
     """A line a row; sizes as 1x28x28, the field's parts in columns of their own."""
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
