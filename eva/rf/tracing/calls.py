@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from torch import nn
 
@@ -45,15 +46,22 @@ class OpCall:
         call: Its index in :attr:`Trace.calls`.
         input_sizes: Shapes of the tensor arguments, batch included.
         output_sizes: Shapes of the results.
+        settings: Arguments that are numbers, words, true or false, such as ``transposed``.
     """
 
     name: str
     module: str
     call: int
+    settings: Mapping[str, Any]
     input_sizes: tuple[Shape, ...]
     output_sizes: tuple[Shape, ...]
     _context: Context = field(repr=False)
     _outputs: tuple[Sized, ...] = field(repr=False)
+
+    @property
+    def from_input(self) -> bool:
+        """Whether a result depends on an input: else it is made of parameters and constants."""
+        return any(state is not None for _, state in self._outputs)
 
     @cached_property
     def rf(self) -> ReceptiveField:
@@ -126,6 +134,7 @@ class Trace:
         calls: Module calls in the order in which they began; the root comes first.
         ops: Operations in the order in which they ran.
         input_sizes: Name -> shape of the inputs, batch included.
+        used_parameters: Names of the parameters that some operation took.
         outputs: Name -> receptive field of each tensor in the output; ``""`` for a single one.
         device_fallback: Why real numbers had to be computed, ``None`` if they had not.
         error: Where the forward pass stopped, ``None`` if it did not.
@@ -134,6 +143,7 @@ class Trace:
     calls: tuple[Call, ...]
     ops: tuple[OpCall, ...]
     input_sizes: Mapping[str, Shape]
+    used_parameters: frozenset[str]
     outputs: Mapping[str, ReceptiveField]
     device_fallback: str | None = None
     error: Failure | None = None

@@ -21,6 +21,7 @@ from eva.rf.tracing.views import STATE, VERSION, VIEW, View, version_of, written
 
 Shape = tuple[int, ...]
 FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
+PLAIN = (bool, int, float, str)  # types of arguments that are kept with an operation
 META = torch.device("meta")
 NEW_DATA = torch.ops.aten.lift_fresh.default  # a tensor made of Python's numbers
 HIDING = -1e4  # numbers below it are meant to hide something from a softmax
@@ -45,6 +46,7 @@ class Step:
 
     name: str
     call: int
+    settings: Mapping[str, Any]
     inputs: tuple[tuple[Shape, Seen | None], ...]
     outputs: tuple[tuple[Shape, Seen | None], ...]
 
@@ -98,6 +100,7 @@ class Recorder(TorchDispatchMode):
         self.frames: list[Frame] = []
         self.stack: list[int] = []
         self.steps: list[Step] = []
+        self.met: set[int] = set()  # ids of all tensors that operations took
         self.uses_batch_statistics = False
         self.broken: RuleError | None = None
 
@@ -125,6 +128,7 @@ class Recorder(TorchDispatchMode):
             for i, (key, default) in enumerate(sig.arguments)
         }
         before = [t for v in bound.values() for t in flat_tensors(v)]
+        self.met.update(map(id, before))
         hidden = any(hasattr(t, FORBIDS) for t in before)
         sizes = tuple(tuple(t.shape) for t in results)
         op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
@@ -152,6 +156,7 @@ class Recorder(TorchDispatchMode):
             Step(
                 name=sig.name,
                 call=self.stack[-1] if self.stack else 0,
+                settings={k: v for k, v in bound.items() if isinstance(v, PLAIN)},
                 inputs=inputs,
                 outputs=tuple(zip(sizes, states, strict=True)),
             )

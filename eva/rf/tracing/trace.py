@@ -157,6 +157,7 @@ def _attempt(
             if module.training != (mode == "train"):
                 module.training = mode == "train"
         numbers = stand_ins(model, meta=fallback is None)
+        parameters = {id(p): name for name, p in model.named_parameters()}
         args = [placed(a, device) for a in args]
         kwargs = {k: placed(v, device) for k, v in kwargs.items()}
         named = [*named_tensors(args), *named_tensors(kwargs)]
@@ -179,6 +180,7 @@ def _attempt(
         calls=_calls(recorder.frames, context),
         ops=_ops(recorder, context),
         input_sizes={n: tuple(t.shape) for n, t in named},
+        used_parameters=frozenset(parameters[i] for i in parameters.keys() & recorder.met),
         outputs={n: context.field(one) for n, one in results.items()},
         device_fallback=fallback,
         error=None if error is None else _failure(model, recorder, named, error),
@@ -223,6 +225,7 @@ def _ops(recorder: Recorder, context: Context) -> tuple[OpCall, ...]:
             name=s.name,
             module=recorder.frames[s.call].name if recorder.frames else "",
             call=s.call,
+            settings=s.settings,
             input_sizes=tuple(shape for shape, _ in s.inputs),
             output_sizes=tuple(shape for shape, _ in s.outputs),
             _context=context,
