@@ -1,4 +1,4 @@
-"""Tables of the benchmarks of receptive fields, the summary and official grading."""
+"""Tables of the benchmarks of receptive fields, summary, official grading and start."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from makers.records import RECORDS
 PROPERTY = RECORDS / "rf_property_10000.json"
 SUMMARY = RECORDS / "benchmarks" / "summary.json"
 EXTRACTION = RECORDS / "benchmarks" / "extraction.json"
+START = RECORDS / "benchmarks" / "start.json"
 
 
 def fields(record: dict[str, Any]) -> str:
@@ -92,6 +93,23 @@ def extraction(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def start(record: dict[str, Any]) -> str:
+    """Seconds that commands take as whole processes, beside a bare import of PyTorch."""
+    lines = ["| command | seconds | beside `import torch` |", "|---|--:|--:|"]
+    for name, found in record["commands"].items():
+        ratio = found["ratio_to_import_torch"]
+        lines.append(f"| `{name}` | {found['median_seconds']:.2f} | {ratio:.2f} |")
+    lines += [
+        "",
+        f"Medians of {record['rounds']} rounds, each command once a round, one thread. "
+        f"{record['device']['name']}; torch {record['versions']['torch']}; {record['date']}. "
+        "Repeat it with:",
+        "",
+        "```sh\npython tests/benchmarks/bench_start.py\n```",
+    ]
+    return "\n".join(lines)
+
+
 def texts() -> dict[str, str]:
     """All that this file makes; a sentence in the place of a record that is not there."""
     made = {}
@@ -99,6 +117,7 @@ def texts() -> dict[str, str]:
         ("fields", PROPERTY, fields),
         ("summary", SUMMARY, summary),
         ("extraction", EXTRACTION, extraction),
+        ("start", START, start),
     )
     for name, path, table in tables:
         text = table(json.loads(path.read_text())) if path.exists() else "No record yet."

@@ -39,7 +39,7 @@ from eva.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "records" / "benchmarks" / "extraction.json"
-SUBMISSIONS = sorted((ROOT / "tests" / "grading" / "honest").glob("*.py"))
+SUBMISSIONS = sorted((ROOT / "tests" / "grading" / "submissions" / "honest").glob("*.py"))
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -73,7 +73,7 @@ def test_ratios_are_taken_within_a_round(bench: ModuleType) -> None:
     assert found["ratios"]["eva bf16 compiled"]["best_peer_to_it"]["median"] == 5.0
 
 
-def test_a_start_is_quick(bench: ModuleType) -> None:
+def test_a_start_is_timed_by_what_is_typed(bench: ModuleType) -> None:
     found = bench.start_up(1)
-    assert found["import eva beyond torch"] < 50
-    assert set(found) >= {"eva --help"}
+    assert set(found) == {"import eva beyond torch", "eva.Trainer beyond torch", "eva --help"}
+    assert min(found.values()) > 0
