@@ -1,11 +1,13 @@
-"""Seeds: every draw comes from one that is named, and PyTorch's own state is put back."""
+"""Seeds: every draw comes from one that is named, and the state of all others is put back."""
 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -15,9 +17,24 @@ def derive_seed(*parts: int | str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def seed_python(seed: int) -> None:
+    """Seed ``random`` and ``numpy.random``, inside :func:`seeded`."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed PyTorch's global generators inside the block and put them back after it."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+    """Seed the global generators inside the block and put them back after it.
+
+    They are PyTorch's, and those of ``random`` and ``numpy.random``, which a network may use.
+    """
+    python, numbers = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            seed_python(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numbers)

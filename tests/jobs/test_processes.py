@@ -10,7 +10,7 @@ import pytest
 from cohort_fakes import KINDS, fake_plan, grade_class, rubric, write_class
 
 from eva.errors import JobError
-from eva.grading.checks.verdict import CHECKS
+from eva.grading.checks.check import known_checks
 from eva.grading.cohort.gradebook import Outcome
 from eva.grading.cohort.journal import read_journals
 from eva.grading.cohort.terms import Terms
@@ -84,7 +84,7 @@ from eva.jobs.processes import LocalEngine
 from eva.grading.reports import gradebook_json
 from eva.grading.cohort.terms import Terms
 from eva.jobs.plan import Kind, Plan
-from eva.grading.checks.verdict import CHECKS
+from eva.grading.checks.check import known_checks
 folder, journal, log, out = map(Path, sys.argv[1:])
 plan = fake_plan(log=str(log), pause=0.05)
 book, _ = grade_class([folder], journal, LocalEngine(plan, jobs=2))
@@ -168,4 +168,4 @@ def test_a_plan_keeps_the_order_of_the_checks() -> None:
     terms = Terms(assignment=rubric(), secret=b"0123456789abcdef")
     config = json.loads(Plan(make="a:b", config=terms.to_json(), kinds={}).to_json())["config"]
     assert Terms.from_json(config) == terms
-    assert tuple(Terms.from_json(config).assignment.checks) == CHECKS
+    assert tuple(Terms.from_json(config).assignment.checks) == tuple(known_checks())

@@ -1,15 +1,17 @@
-"""Checks 7 and 8: what one training run says about the accuracy."""
+"""The checks that need training: what one run says about the accuracy."""
 
 from __future__ import annotations
 
+from eva.grading.checks.check import check
 from eva.grading.checks.rubric import NetworkLimits
-from eva.grading.checks.verdict import Status, Verdict
+from eva.grading.checks.verdict import Verdict
 from eva.json_types import Json
 from eva.record import EpochRow, Run
 
 _GAP = 0.3  # points between training and test accuracy from which a network counts as overfitting
 
 
+@check("reaches", trains=True)
 def reaches(run: Run, limits: NetworkLimits) -> Verdict:
     """Whether the test accuracy was reached in some epoch."""
     best = run.best
@@ -23,12 +25,13 @@ def reaches(run: Run, limits: NetworkLimits) -> Verdict:
     title = f"{limits.accuracy:g} % in some epoch"
     yours = f"{title}: your best is {best.test_accuracy:.2f} %, in epoch {best.epoch}"
     if best.test_accuracy >= limits.accuracy:
-        return _verdict("reaches", Status.PASSED, f"{yours}.", details)
+        return Verdict.passed(f"{yours}.", **details)
     short = _short(best, run, limits.accuracy)
     message = f"{yours}, {short}.\n{_fit(best)}"
-    return _verdict("reaches", Status.FAILED, message, details)
+    return Verdict.failed(message, **details)
 
 
+@check("holds", trains=True)
 def holds(run: Run, limits: NetworkLimits) -> Verdict:
     """Whether the test accuracy was reached in each of the last epochs."""
     last = run.rows[-limits.last_epochs :]
@@ -44,11 +47,11 @@ def holds(run: Run, limits: NetworkLimits) -> Verdict:
     title = f"{limits.accuracy:g} % in each of the last {limits.last_epochs} epochs"
     yours = f"{title}: yours have {numbers} %"
     if run.held(limits.accuracy, limits.last_epochs):
-        return _verdict("holds", Status.PASSED, f"{yours}.", details)
+        return Verdict.passed(f"{yours}.", **details)
     if len(last) < limits.last_epochs:
         details["note"] = f"only {len(last)} epochs"
         message = f"{yours}; {limits.last_epochs} are needed, and the recipe asks for {len(last)}."
-        return _verdict("holds", Status.FAILED, message, details)
+        return Verdict.failed(message, **details)
     below = sum(row.test_accuracy < limits.accuracy for row in last)
     spread = max(row.test_accuracy for row in last) - lowest.test_accuracy
     message = (
@@ -56,7 +59,7 @@ def holds(run: Run, limits: NetworkLimits) -> Verdict:
         f"Epoch {lowest.epoch} is lowest, {_short(lowest, run, limits.accuracy)}; "
         f"from the lowest to the highest of them it is {spread:.2f} points."
     )
-    return _verdict("holds", Status.FAILED, message, details)
+    return Verdict.failed(message, **details)
 
 
 def _short(row: EpochRow, run: Run, target: float) -> str:
@@ -78,7 +81,3 @@ def _fit(row: EpochRow) -> str:
         f"{numbers}, on images as the recipe changes them: "
         "what keeps the network from learning those better?"
     )
-
-
-def _verdict(check: str, status: Status, message: str, details: dict[str, Json]) -> Verdict:
-    return Verdict(check=check, status=status, message=message, details=details)

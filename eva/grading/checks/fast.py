@@ -1,242 +1,353 @@
-"""The six checks that need no training, from a captured submission to verdicts."""
+"""The checks that need no training: questions to a candidate, answered on its graph."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from eva.data import normalize
+from eva.data.augment import augment
+from eva.errors import EvaError
+from eva.grading.checks.allowlist import admitted
+from eva.grading.checks.check import check, known_checks, run_checks
 from eva.grading.checks.pooling import decide_pooling
-from eva.grading.checks.verdict import Limits, Status, Verdict
-from eva.grading.graph.capture import Captured, Mistake
-from eva.grading.graph.counting import MAX_WORK, Count, count_stored
-from eva.grading.graph.execution import jittered, observe
+from eva.grading.checks.verdict import Limits, Verdict
+from eva.grading.graph.candidate import Candidate, Mistake
+from eva.grading.graph.counting import FREE_LITERALS, MAX_WORK, untrained_numbers
+from eva.grading.graph.execution import GraphModule, jittered, observe, steps
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.student_trace import student_trace
-from eva.recipe import Init
+from eva.grading.graph.helpers import memory_groups, overwritten, random_operation
+from eva.grading.graph.trial import (
+    LARGEST,
+    Images,
+    TrialError,
+    batch_sizes,
+    first_line,
+    scores_of,
+    shape_problem,
+    try_out,
+)
+from eva.json_types import Json
+from eva.recipe import Init, Recipe
 from eva.seeds import seeded
+from eva.training.optimizer import initialize, make_optimizer, set_lr
 
-BATCH_SIZES = (1, 2, 128)
 
-
-def run_fast_checks(captured: Captured, limits: Limits | None = None) -> list[Verdict]:
-    """Run the checks of :data:`~eva.grading.checks.verdict.FAST_CHECKS`, in order.
+def run_fast_checks(candidate: Candidate, limits: Limits | None = None) -> list[Verdict]:
+    """Run the checks that need no training, in their order, after the same admission for all.
 
     Args:
-        captured: From :func:`eva.grading.graph.capture.capture`.
+        candidate: From :func:`eva.grading.graph.capture.capture`, or from a record.
         limits: Of the assignment; those of mnist_8k by default.
     """
-    limits = limits or Limits()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [
-            _imports(captured),
-            _shapes(captured, limits),
-            *_parameters(captured, limits),
-            _pooling(captured, limits),
-            _recipe(captured, limits),
-        ]
+        candidate = admitted(candidate)
+        checks = known_checks(trains=False).values()
+        return list(run_checks(checks, candidate, limits or Limits()).values())
 
 
-def _imports(captured: Captured) -> Verdict:
-    mistake = captured.mistakes.get("imports")
+@check("imports")
+def imports(candidate: Candidate, limits: Limits) -> Verdict:
+    """The file imports, and build_model() gives a module."""
+    mistake = candidate.mistakes.get("imports")
     if mistake is not None:
-        return _from_mistake("imports", "imports", mistake)
-    kind = type(captured.model).__name__
-    return _passed("imports", f"imports: build_model() gives a {kind}.", model=kind)
+        return _from_mistake("imports", mistake)
+    kind = candidate.model
+    return Verdict.passed(f"imports: build_model() gives a {kind}.", model=kind)
 
 
-def _shapes(captured: Captured, limits: Limits) -> Verdict:
-    if captured.model is None:
-        return _skipped("shapes", "shapes", "there is no model")
-    mistake = captured.mistakes.get("forward")
+@check("shapes", needs=("imports",))
+def shapes(candidate: Candidate, limits: Limits) -> Verdict:
+    """Batches of the sizes that are really used give (batch, classes) finite scores."""
+    mistake = candidate.mistakes.get("forward")
     if mistake is not None:
-        return _from_mistake("shapes", "shapes", mistake)
-    model = captured.model
-    buffers = [(b, b.detach().clone()) for b in nn.Module.buffers(model)]
-    try:
-        for training in (True, False):
-            for size in BATCH_SIZES:
-                verdict = _one_shape(model, training, size, limits)
-                if verdict is not None:
-                    return verdict
-        return _depends_on_images(model, captured.graph, limits)  # in eval mode by now
-    finally:
-        with torch.no_grad():  # the batches above were noise: forget their statistics
-            for buffer, before in buffers:
-                buffer.copy_(before)
+        return _from_mistake("shapes", mistake)
+    graph, images = candidate.graph, candidate.images
+    if graph is None:
+        reason = candidate.mistakes["graph"].problem
+        return Verdict.review(f"shapes: can't be seen without a graph.\n{reason}")
+    problem = _shape_at_every_size(graph, candidate.recipe, images)
+    if problem is None:
+        try:
+            problem = try_out(GraphModule(graph), candidate.recipe, images)
+        except TrialError as error:
+            problem = str(error)
+    if problem is not None:
+        return Verdict.failed(f"shapes: {problem}")
+    written = _written_in_evaluation(graph, images)
+    if written is not None:
+        return Verdict.failed(
+            f"shapes: in eval mode forward changes {written}.\n"
+            "  A network that is tested must stay as it was trained: let forward write only "
+            "`if self.training:`."
+        )
+    return _depends_on_images(graph, candidate.recipe, images)
 
 
-def _one_shape(model: nn.Module, training: bool, size: int, limits: Limits) -> Verdict | None:
-    """What is wrong with the scores of one batch; None if nothing is."""
-    mode = "train" if training else "eval"
-    place = f"a batch of {size} in {mode} mode"
-    shape = (size, *limits.input_size)
-    try:
-        model.train(training)
-        scores = _scores(model, torch.randn(shape, generator=torch.Generator().manual_seed(size)))
-    except (Exception, SystemExit) as error:
-        text = str(error).strip().splitlines()
-        return _failed(
-            "shapes",
-            f"shapes: {place} raised {type(error).__name__}: {text[0] if text else ''}",
-            trace=student_trace(error),
-        )
-    if not isinstance(scores, Tensor):
-        return _failed(
-            "shapes", f"shapes: {place} gives a {type(scores).__name__}, not one tensor of scores."
-        )
-    expected = (size, limits.classes)
-    if tuple(scores.shape) != expected:
-        return _failed(
-            "shapes",
-            f"shapes: {_show(shape)} images should give {_show(expected)} scores, "
-            f"{place} gives {_show(tuple(scores.shape))}.",
-            expected=list(expected),
-            found=list(scores.shape),
-        )
-    if not scores.is_floating_point():
-        return _failed("shapes", f"shapes: scores are floats, {place} gives {scores.dtype}.")
-    bad = int((~scores.isfinite()).sum())
-    if bad:
-        return _failed(
-            "shapes",
-            f"shapes: {bad:,} of the {scores.numel():,} scores of {place} are NaN or infinite.",
-            not_finite=bad,
-        )
+def _shape_at_every_size(graph: Graph, recipe: Recipe | None, images: Images) -> str | None:
+    """What is wrong with the shape of a batch that is too large to be tried; shapes alone run."""
+    for training, program in ((True, graph.train), (False, graph.eval)):
+        for size in batch_sizes(recipe, images, training=training):
+            if size <= LARGEST:
+                continue
+            place = f"a batch of {size} in {'train' if training else 'eval'} mode"
+            shape = (size, *images.size)
+            with FakeTensorMode(), torch.no_grad():
+                tensors = {
+                    s.name: torch.empty(s.data.shape, dtype=s.data.dtype) for s in graph.stored
+                }
+                values = dict(tensors)
+                try:
+                    for node, parts in steps(program, tensors, torch.empty(shape)):
+                        values |= dict(zip(filter(None, node.outputs), parts, strict=False))
+                except Exception as error:  # whatever an operation says of shapes that don't fit
+                    return f"{place} raised {first_line(error)}"
+                scores = values.get(program.output)
+                if isinstance(scores, Tensor):
+                    problem = shape_problem(scores, shape, images.classes, place)
+                    if problem is not None:
+                        return problem
     return None
 
 
-def _depends_on_images(model: nn.Module, graph: Graph | None, limits: Limits) -> Verdict:
+def _written_in_evaluation(graph: Graph, images: Images) -> str | None:
+    """Name of a stored tensor that the eval program writes into; None if it writes into none."""
+    tensors = {s.name: s.data for s in graph.stored}
+    noise = torch.randn(2, *images.size, generator=torch.Generator().manual_seed(7))
+    values = observe(graph.eval, tensors, noise)
+    groups = memory_groups(values)
+    for node in graph.eval.nodes:
+        for name in overwritten(node):
+            found = sorted(groups.get(name, {name}) & tensors.keys())
+            if found:
+                return found[0]
+    moved = (
+        n for n, t in tensors.items() if not torch.equal(t.nan_to_num(), values[n].nan_to_num())
+    )
+    return next(moved, None)
+
+
+def _depends_on_images(graph: Graph, recipe: Recipe | None, images: Images) -> Verdict:
     """Each image has scores of its own: the next image may, its neighbors may not change them."""
-    images = torch.randn(8, *limits.input_size, generator=torch.Generator().manual_seed(3))
-    together, alone = _scores(model, images), _scores(model, images[:1])
+    module = GraphModule(graph).eval()
+    noise = torch.randn(8, *images.size, generator=torch.Generator().manual_seed(3))
+    together, alone = scores_of(module, noise), scores_of(module, noise[:1])
     if _constant(together):
-        if graph is None:
-            return _review("shapes", "shapes: the untrained scores are the same for every image.")
         tensors = jittered(graph, torch.Generator().manual_seed(4))
-        if _constant(observe(graph.eval, tensors, images)[graph.eval.output]):
-            return _failed(
-                "shapes", "shapes: the scores are the same for every image; is the input used?"
+        if _constant(observe(graph.eval, tensors, noise)[graph.eval.output]):
+            return Verdict.failed(
+                "shapes: the scores are the same for every image; is the input used?"
             )
     if not torch.allclose(together[:1], alone, rtol=1e-3, atol=1e-4):
-        return _review(
-            "shapes",
+        return Verdict.review(
             "shapes: in eval mode the scores of an image change with the other images of its "
-            "batch.\n  Which layer mixes them?",
+            "batch.\n  Which layer mixes them?"
         )
-    sizes = ", ".join(str(size) for size in BATCH_SIZES)
-    return _passed("shapes", f"shapes: batches of {sizes} give (batch, {limits.classes}) scores.")
+    train, test = (batch_sizes(recipe, images, training=mode) for mode in (True, False))
+    return Verdict.passed(
+        f"shapes: batches of {_listed(train)} in train mode and {_listed(test)} in eval mode give "
+        f"(batch, {images.classes}) scores."
+    )
 
 
-def _parameters(captured: Captured, limits: Limits) -> list[Verdict]:
-    checks = list(zip(("under_10k", "under_8k"), limits.parameters, strict=True))
-    titles = [(check, f"parameters under {limit:,}", limit) for check, limit in checks]
-    if captured.graph is None:
-        return [_without_graph(captured, check, title) for check, title, _ in titles]
+@check("under_10k", needs=("imports",))
+def under_10k(candidate: Candidate, limits: Limits) -> Verdict:
+    """Fewer numbers are stored than the first limit."""
+    return _parameters(candidate, limits.parameters[0])
+
+
+@check("under_8k", needs=("imports",))
+def under_8k(candidate: Candidate, limits: Limits) -> Verdict:
+    """Fewer numbers are stored than the second limit."""
+    return _parameters(candidate, limits.parameters[1])
+
+
+def _parameters(candidate: Candidate, limit: int) -> Verdict:
+    title = f"parameters under {limit:,}"
+    if candidate.stored is not None and candidate.stored >= limit:
+        return Verdict.failed(
+            f"{title}: your model stores {candidate.stored:,}.", parameters=candidate.stored
+        )
+    if candidate.graph is None:
+        return _without_graph(candidate, title)
     try:
-        count = count_stored(captured.graph, limits.input_size)
+        count = candidate.count
     except Exception as error:  # any operation, given other images than it was traced with
-        reason = f"the graph can't be run to count: {type(error).__name__}: {error}"
-        return [_review(check, f"{title}: {reason}") for check, title, _ in titles]
-    return [_parameter_check(count, check, title, limit) for check, title, limit in titles]
-
-
-def _parameter_check(count: Count, check: str, title: str, limit: int) -> Verdict:
+        return Verdict.review(f"{title}: the graph can't be run to count: {first_line(error)}")
     largest = ", ".join(f"{name} ({numbers:,})" for name, numbers in count.layers[:3])
-    details: dict[str, Any] = {
+    idle = "".join(
+        f"\n  {numbers:,} parameters of `{name}` never ran, and are not counted."
+        for name, numbers in candidate.idle[:3]
+    )
+    details: dict[str, Json] = {
         "parameters": count.total,
         "largest": [[name, numbers] for name, numbers in count.layers[:3]],
         "unfolded": count.unfolded,
         "work": count.work,
     }
     if count.random is not None:
-        return _failed(
-            check,
-            f"{title}: forward draws random numbers ({count.random}) in eval mode.\n"
-            "  Weights that are drawn again at every call are weights that nobody can count.",
-            **details,
-        )
+        return Verdict.failed(f"{title}: {_random(count.random)}", **details)
     if count.total >= limit:
-        return _failed(
-            check,
-            f"{title}: your model has {count.total:,}.\n  The three largest: {largest}.",
+        return Verdict.failed(
+            f"{title}: your model has {count.total:,}.\n  The three largest: {largest}.{idle}",
             **details,
         )
     if count.unfolded >= limit:
-        return _review(
-            check,
+        return Verdict.review(
             f"{title}: your model stores {count.total:,}, and forward unfolds them into "
             f"{count.unfolded:,} weights.\n  A person must say whether that is in the spirit.",
             **details,
         )
     if count.work > MAX_WORK:
-        return _review(
-            check,
+        return Verdict.review(
             f"{title}: your model stores {count.total:,}, but an image takes {count.work:,} "
             f"multiplications and additions; {MAX_WORK:,} are enough for an honest network.",
             **details,
         )
-    return _passed(check, f"{title}: your model has {count.total:,}.", **details)
+    return Verdict.passed(f"{title}: your model has {count.total:,}.{idle}", **details)
 
 
-def _pooling(captured: Captured, limits: Limits) -> Verdict:
+def _random(operation: str) -> str:
+    """Say what draws random numbers in eval mode, and what to do about it."""
+    if "dropout" in operation or operation.startswith("scaled_dot"):
+        return (
+            f"forward leaves {operation} on in eval mode.\n"
+            "  Add training=self.training: `F.dropout(x, 0.1, training=self.training)`."
+        )
+    return (
+        f"forward draws random numbers ({operation}) in eval mode.\n"
+        "  Weights that are drawn again at every call are weights that nobody can count."
+    )
+
+
+@check("pooling", needs=("imports",))
+def pooling(candidate: Candidate, limits: Limits) -> Verdict:
+    """Every path from the image to the scores passes a mean over all positions of a map."""
     title = "global average pooling"
-    if captured.graph is None:
-        return _without_graph(captured, "pooling", title)
+    if candidate.graph is None:
+        return _without_graph(candidate, title)
+    if (operation := random_operation(candidate.graph.eval)) is not None:
+        return Verdict.review(f"{title}: can't be decided: {_random(operation)}")
     try:
-        found = decide_pooling(captured.graph, limits.input_size)
+        found = decide_pooling(candidate.graph, candidate.images.size)
     except Exception as error:  # an operation that permuted or random numbers don't suit
-        return _review("pooling", f"{title}: can't be decided: {type(error).__name__}: {error}")
+        return Verdict.review(f"{title}: can't be decided: {first_line(error)}")
     message = f"{title}: {found.reason}"
     if found.holds is None:
-        return _review("pooling", message)
+        return Verdict.review(message)
     if not found.holds:
-        return _failed("pooling", message)
-    return _passed("pooling", message, maps=list(found.maps))
+        return Verdict.failed(message)
+    return Verdict.passed(message, maps=list(found.maps))
 
 
-def _recipe(captured: Captured, limits: Limits) -> Verdict:
-    mistake = captured.mistakes.get("recipe")
+@check("recipe")
+def recipe(candidate: Candidate, limits: Limits) -> Verdict:
+    """The recipe is declared, within the limits, and the network can be trained by it."""
+    mistake = candidate.mistakes.get("recipe")
     if mistake is not None:
-        return _from_mistake("recipe", "recipe", mistake)
-    recipe = captured.recipe
+        return _from_mistake("recipe", mistake)
+    recipe, graph = candidate.recipe, candidate.graph
     if recipe is None:
-        return _skipped("recipe", "recipe", "the file does not import")
+        return Verdict.skipped("recipe: not looked at, as the file does not import.")
     if recipe.epochs > limits.epochs:
-        return _failed(
-            "recipe",
+        return Verdict.failed(
             f"recipe: {recipe.epochs} epochs; at most {limits.epochs} are allowed.",
             epochs=recipe.epochs,
         )
-    if captured.fixed and recipe.init is Init.DEFAULT:
-        return _review(
-            "recipe",
-            f"recipe: {captured.fixed:,} weights start from the same numbers whatever the seed.\n"
+    problem = _schedule_problem(recipe, candidate.images)
+    if problem is None and graph is not None and "forward" not in candidate.mistakes:
+        problem = _training_problem(graph, recipe, candidate.images)
+    if problem is not None:
+        return Verdict.failed(f"recipe: {problem}")
+    if "training" in candidate.mistakes:
+        return _from_mistake("recipe", candidate.mistakes["training"])
+    if candidate.fixed and recipe.init is Init.DEFAULT:
+        return Verdict.review(
+            f"recipe: {candidate.fixed:,} weights start from the same numbers whatever the seed.\n"
             "  Were they trained before? Let PyTorch draw them, without a seed of your own.",
-            fixed=captured.fixed,
+            fixed=candidate.fixed,
         )
-    return _passed(
-        "recipe",
+    untrained = 0 if graph is None else untrained_numbers(graph)
+    if untrained > FREE_LITERALS:
+        return Verdict.review(
+            f"recipe: {untrained:,} stored numbers are never trained.\n"
+            "  Were they trained before? A person must look.",
+            untrained=untrained,
+        )
+    return Verdict.passed(
         f"recipe: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
         f"{type(recipe.optimizer).__name__}.",
         epochs=recipe.epochs,
     )
 
 
-def _without_graph(captured: Captured, check: str, title: str) -> Verdict:
-    mistake = captured.mistakes.get("graph")
+def _schedule_problem(recipe: Recipe, images: Images) -> str | None:
+    """The first step whose learning rate is no number that PyTorch can take."""
+    steps_per_epoch = -(-images.train // recipe.batch_size)
+    largest = torch.finfo(torch.float32).max
+    for step in range(recipe.epochs * steps_per_epoch):
+        try:
+            lr = recipe.lr(step, steps_per_epoch)
+        except (ArithmeticError, ValueError) as error:
+            return (
+                f"the schedule can't be computed at step {step}: {first_line(error)}.\n"
+                f"  An epoch has {steps_per_epoch:,} steps: is a share of them less than one step?"
+            )
+        if not math.isfinite(lr) or abs(lr) > largest:
+            return f"the learning rate of step {step} is {lr:g}; no number that large can be used."
+    return None
+
+
+def _training_problem(graph: Graph, recipe: Recipe, images: Images) -> str | None:
+    """Why one step of training by the recipe is not possible; None if it is."""
+    module = GraphModule(graph)
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    if not trainable:
+        return (
+            "there is nothing to train: no parameter that forward reads requires a gradient.\n"
+            "  Is requires_grad_(False) called, or is everything under torch.no_grad()?"
+        )
+    batch = min(batch_sizes(recipe, images, training=True)[0], LARGEST)
+    generator = torch.Generator().manual_seed(8)
+    try:
+        with seeded(torch.device("cpu"), 8):
+            initialize(module, recipe.init)
+            optimizer = make_optimizer(module, recipe)
+            noise = augment(
+                torch.rand(batch, *images.size, generator=generator),
+                recipe.augment,
+                generator,
+                recipe.interpolation,
+            )
+            labels = torch.randint(images.classes, (batch,), generator=generator)
+            scores = module.train()(normalize(noise))
+            if not scores.requires_grad:
+                return (
+                    "no gradient reaches a parameter, so nothing would be learned.\n"
+                    "  Does forward call .detach(), .data or torch.no_grad() on the way?"
+                )
+            loss = F.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing)
+            loss.backward()  # type: ignore[no-untyped-call]
+            set_lr(optimizer, recipe.optimizer.lr)
+            optimizer.step()
+    except EvaError as error:
+        return f"a step of training fails: {error.problem}"
+    except Exception as error:  # whatever PyTorch says of this graph or these numbers
+        return f"a step of training raised {first_line(error)}"
+    return None
+
+
+def _without_graph(candidate: Candidate, title: str) -> Verdict:
+    mistake = candidate.mistakes.get("graph")
     if mistake is not None:
-        return _from_mistake(check, title, mistake)
-    why = "forward raised" if "forward" in captured.mistakes else "there is no model"
-    return _skipped(check, title, why)
-
-
-def _scores(model: nn.Module, images: Tensor) -> Any:
-    with seeded(torch.device("cpu"), 0), torch.no_grad():
-        return model(images)
+        return _from_mistake(title, mistake)
+    return Verdict.skipped(f"{title}: not looked at, as forward raised.", note="forward raised")
 
 
 def _constant(scores: Tensor) -> bool:
@@ -244,34 +355,10 @@ def _constant(scores: Tensor) -> bool:
     return spread <= 1e-6 * float(scores.abs().max())
 
 
-def _show(shape: tuple[int, ...]) -> str:
-    return "(" + ", ".join(str(n) for n in shape) + ")"
+def _listed(sizes: tuple[int, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(map(str, sizes[:-1])), str(sizes[-1]))))
 
 
-def _from_mistake(check: str, title: str, mistake: Mistake) -> Verdict:
-    status = Status.NEEDS_REVIEW if mistake.review else Status.FAILED
-    return Verdict(
-        check=check, status=status, message=f"{title}: {mistake.problem}", trace=mistake.trace
-    )
-
-
-def _passed(check: str, message: str, **details: object) -> Verdict:
-    return _verdict(check, Status.PASSED, message, details)
-
-
-def _failed(check: str, message: str, trace: str | None = None, **details: object) -> Verdict:
-    return _verdict(check, Status.FAILED, message, details, trace)
-
-
-def _review(check: str, message: str, **details: object) -> Verdict:
-    return _verdict(check, Status.NEEDS_REVIEW, message, details)
-
-
-def _skipped(check: str, title: str, why: str) -> Verdict:
-    return _verdict(check, Status.SKIPPED, f"{title}: not looked at, as {why}.", {})
-
-
-def _verdict(
-    check: str, status: Status, message: str, details: dict[str, object], trace: str | None = None
-) -> Verdict:
-    return Verdict(check=check, status=status, message=message, details=details, trace=trace)  # type: ignore[arg-type]
+def _from_mistake(title: str, mistake: Mistake) -> Verdict:
+    answer = Verdict.review if mistake.review else Verdict.failed
+    return answer(f"{title}: {mistake.problem}", trace=mistake.trace)

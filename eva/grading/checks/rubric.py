@@ -15,7 +15,8 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from eva.errors import GradingError
-from eva.grading.checks.verdict import CHECKS, Limits
+from eva.grading.checks.check import known_checks
+from eva.grading.checks.verdict import Limits
 from eva.json_types import FrozenModel
 
 _SHIPPED = Path(__file__).parents[2] / "assignments"
@@ -111,9 +112,10 @@ class Assignment(FrozenModel, strict=True):
                 f"the assignment {self.name} trains no network, so there is nothing to grade here.",
                 f"Run `pytest assignments/{self.name}`.",
             )
-        if tuple(self.checks) != CHECKS:
+        known = tuple(known_checks())
+        if tuple(self.checks) != known:
             raise GradingError(
-                f"the assignment {self.name} must list the checks {', '.join(CHECKS)} in this "
+                f"the assignment {self.name} must list the checks {', '.join(known)} in this "
                 f"order; it lists {', '.join(self.checks)}."
             )
         return self.limits

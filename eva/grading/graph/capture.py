@@ -6,84 +6,60 @@ forward to be exported. Everything after that is asked of the graph.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from eva.errors import EvaError, RecipeError, SubmissionError
+from eva.grading.graph.candidate import Candidate, Mistake
 from eva.grading.graph.conversion import Uncountable, Unsupported
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph, unwrap
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.helpers import random_operation
-from eva.grading.graph.nodes import Role
+from eva.grading.graph.helpers import layer_of, random_operation
+from eva.grading.graph.nodes import Role, Stored
 from eva.grading.graph.student_trace import student_trace
+from eva.grading.graph.trial import (
+    Images,
+    TrialError,
+    batch_sizes,
+    first_line,
+    scores_of,
+    try_out,
+    unchanged,
+)
 from eva.recipe import Recipe
-from eva.seeds import seeded
+from eva.seeds import seed_python, seeded
 from eva.submission import build_model, find_recipe, import_target
 
-INPUT_SIZE = (1, 28, 28)
 FEW_VALUES = 4  # an initialization by zeros, ones, an identity or signs has no more
+_COMPARED = 128  # images, at most
+_SCORES = "(scores)"
 _CPU = "A submission runs on the CPU; where it trains is the trainer's affair: leave out .cuda()."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mistake:
-    """Why a part of a submission could not be captured.
-
-    Attributes:
-        problem: One or two lines for the student.
-        trace: Their own traceback, where their code raised.
-        review: A person must look; otherwise it is plainly a failure.
-    """
-
-    problem: str
-    trace: str | None = None
-    review: bool = False
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Captured:
-    """A submission as the checks see it; what is None has its reason in ``mistakes``.
+class Captured(Candidate):
+    """A candidate that was made here, and whose code can build it again.
 
     Attributes:
         name: As it was asked for.
         seed: That the weights were drawn with.
         module: The imported Python module.
-        recipe: Read back from its own JSON, so that it holds declared parts alone.
-        model: Built, and run once so that lazy layers exist.
-        graph: What the model computes.
-        fixed: Weights that come out the same whatever the seed; trained elsewhere, perhaps.
-        mistakes: By the part that could not be had: "imports", "recipe", "forward", "graph".
+        network: Built, and run once so that lazy layers exist.
     """
 
     name: str
     seed: int
     module: ModuleType | None = None
-    recipe: Recipe | None = None
-    model: nn.Module | None = None
-    graph: Graph | None = None
-    fixed: int = 0
-    mistakes: dict[str, Mistake] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of graph, first weights and recipe: two submissions that train alike agree.
-
-        Without a graph it is empty, and nothing may be remembered under it.
-        """
-        if self.graph is None or self.recipe is None:
-            return ""
-        text = json.dumps([self.graph.to_json(), self.recipe.to_json()], sort_keys=True)
-        return hashlib.sha256(text.encode() + self.graph.to_bytes()).hexdigest()
+    network: nn.Module | None = None
 
     def trainable(self, seed: int | None = None) -> GraphModule:
         """The captured graph as a module to train, with weights drawn by ``seed``.
@@ -98,11 +74,8 @@ class Captured:
         if seed is None or seed == self.seed:
             return GraphModule(self.graph)
         model = _build(self.module, self.name, seed)
-        _first_forward(model, INPUT_SIZE, seed)
-        fresh: dict[str, Tensor] = {
-            **dict(nn.Module.named_parameters(model, remove_duplicate=False)),
-            **dict(nn.Module.named_buffers(model, remove_duplicate=False)),
-        }
+        _first_forward(model, self.images, seed)
+        fresh = _numbers(model)
         stored = tuple(
             replace(s, data=fresh[s.name].detach().clone())
             if s.role is not Role.CONSTANT and s.name in fresh
@@ -112,39 +85,46 @@ class Captured:
         return GraphModule(replace(self.graph, stored=stored))
 
 
-def capture(
-    target: str | Path, *, seed: int = 0, input_size: tuple[int, int, int] = INPUT_SIZE
-) -> Captured:
+def capture(target: str | Path, *, seed: int = 0, images: Images | None = None) -> Captured:
     """Import, build and export a submission; never raises for what a student does wrong.
 
     Args:
         target: A path or a dotted module name.
-        seed: Of the first weights.
-        input_size: Channels, height and width of an image.
+        seed: Of the first weights, and of whatever else the submission draws.
+        images: What it is asked about; those of MNIST by default.
     """
-    name = str(target)
+    name, images = str(target), images or Images()
+    mistakes: dict[str, Mistake] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            module = import_target(target)
+            with seeded(torch.device("cpu"), seed):
+                module = import_target(target)
         except SubmissionError as error:
-            return Captured(name=name, seed=seed, mistakes=_import_mistakes(error))
-        mistakes: dict[str, Mistake] = {}
+            mistakes = _import_mistakes(error)
+            return Captured(name=name, seed=seed, images=images, mistakes=mistakes)
         recipe = _recipe(module, name, mistakes)
-        model = _model(module, name, seed, mistakes)
-        graph, fixed = None, 0
-        if model is not None and _runs(model, input_size, seed, mistakes):
-            graph = _graph(model, input_size, mistakes)
-            fixed = _fixed_weights(model, module, name, seed + 1)
+        network = _network(module, name, seed, mistakes)
+        graph, fixed, idle = None, 0, ()
+        if network is not None and _runs(network, images, seed, mistakes):
+            graph = _graph(network, recipe, images, mistakes)
+            _try_out(network, recipe, images, mistakes)
+            fixed = _fixed_weights(network, module, name, seed + 1)
+        if network is not None and graph is not None:
+            idle = _idle(network, graph)
+            graph = _repeated(network, graph, module, name, seed, recipe, images, mistakes)
     return Captured(
         name=name,
         seed=seed,
         module=module,
         recipe=recipe,
-        model=model,
+        model=type(network).__name__ if network is not None else "",
+        network=network,
         graph=graph,
         fixed=fixed,
+        idle=idle,
         mistakes=mistakes,
+        images=images,
     )
 
 
@@ -188,7 +168,7 @@ def _recipe(module: ModuleType, name: str, mistakes: dict[str, Mistake]) -> Reci
     return recipe
 
 
-def _model(
+def _network(
     module: ModuleType, name: str, seed: int, mistakes: dict[str, Mistake]
 ) -> nn.Module | None:
     try:
@@ -207,19 +187,35 @@ def _build(module: ModuleType, name: str, seed: int) -> nn.Module:
     return model.to("cpu") if away else model
 
 
-def _runs(
-    model: nn.Module, input_size: tuple[int, int, int], seed: int, mistakes: dict[str, Mistake]
-) -> bool:
+def _runs(network: nn.Module, images: Images, seed: int, mistakes: dict[str, Mistake]) -> bool:
     try:
-        _first_forward(model, input_size, seed)
+        _first_forward(network, images, seed)
     except (Exception, SystemExit) as error:
-        text = str(error).strip().splitlines()
-        problem = f"forward raised {type(error).__name__}: {text[0] if text else ''}"
-        if any(word in str(error) for word in ("CUDA", "NVIDIA", "cuda")):
-            problem += f"\n  {_CPU}"
-        mistakes["forward"] = Mistake(problem=problem, trace=student_trace(error))
+        mistakes["forward"] = _forward_mistake(f"forward raised {first_line(error)}", error)
         return False
     return True
+
+
+def _try_out(
+    network: nn.Module, recipe: Recipe | None, images: Images, mistakes: dict[str, Mistake]
+) -> None:
+    try:
+        problem = try_out(network, recipe, images)
+    except TrialError as error:
+        cause = error.__cause__
+        assert cause is not None, "the network's own"
+        mistakes["forward"] = _forward_mistake(str(error), cause)
+    except Exception as error:  # the module's own methods may raise anything
+        mistakes["forward"] = _forward_mistake(f"forward raised {first_line(error)}", error)
+    else:
+        if problem is not None:
+            mistakes["forward"] = Mistake(problem=problem)
+
+
+def _forward_mistake(problem: str, error: BaseException) -> Mistake:
+    if any(word in str(error) for word in ("CUDA", "NVIDIA", "cuda")):
+        problem += f"\n  {_CPU}"
+    return Mistake(problem=problem, trace=student_trace(error))
 
 
 def _fixed_weights(model: nn.Module, module: ModuleType, name: str, seed: int) -> int:
@@ -239,22 +235,41 @@ def _fixed_weights(model: nn.Module, module: ModuleType, name: str, seed: int) -
     )
 
 
-def _first_forward(model: nn.Module, input_size: tuple[int, int, int], seed: int) -> None:
+def _idle(network: nn.Module, graph: Graph) -> tuple[tuple[str, int], ...]:
+    """Layers whose parameters neither program reads, with their number, largest first."""
+    names: dict[int, list[str]] = {}
+    parameters: dict[int, Tensor] = {}
+    for name, parameter in nn.Module.named_parameters(network, remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+        parameters[id(parameter)] = parameter
+    read = {stored.name for stored in graph.stored}
+    layers: dict[str, int] = {}
+    for key, known_as in names.items():
+        if read.isdisjoint(known_as):
+            data = parameters[key]
+            stored = Stored(name=known_as[0], role=Role.PARAMETER, data=data, trainable=True)
+            layer = layer_of(stored)
+            layers[layer] = layers.get(layer, 0) + data.numel()
+    return tuple(sorted(layers.items(), key=lambda row: -row[1]))
+
+
+def _first_forward(network: nn.Module, images: Images, seed: int) -> None:
     """Run once in eval mode, so that lazy layers draw their weights under the seed."""
-    training = model.training
-    model.eval()
+    training = network.training
+    network.eval()
     with seeded(torch.device("cpu"), seed), torch.no_grad():
-        model(torch.randn(2, *input_size))
-    model.train(training)
+        network(torch.randn(2, *images.size))
+    network.train(training)
 
 
 def _graph(
-    model: nn.Module, input_size: tuple[int, int, int], mistakes: dict[str, Mistake]
+    network: nn.Module, recipe: Recipe | None, images: Images, mistakes: dict[str, Mistake]
 ) -> Graph | None:
+    batch, *_ = batch_sizes(recipe, images, training=True)
     try:
-        graph = export_graph(model, input_size)
+        graph = export_graph(network, images.size, batch=batch)
         if random_operation(graph.eval) is None:
-            _require_same_answers(model, graph, input_size)
+            _require_same_answers(network, graph, images)
     except Uncountable as error:
         mistakes["graph"] = Mistake(problem=str(error))
         return None
@@ -265,21 +280,26 @@ def _graph(
         problem = f"the model can't be captured: {type(error).__name__}: {error}"
         mistakes["graph"] = Mistake(problem=problem, trace=student_trace(error), review=True)
         return None
+    try:
+        _require_same_gradients(network, graph, images, min(batch, _COMPARED))
+    except Unsupported as error:
+        mistakes["training"] = Mistake(problem=str(error), review=True)
     return graph
 
 
-def _require_same_answers(model: nn.Module, graph: Graph, input_size: tuple[int, int, int]) -> None:
-    """Compare graph and model in eval mode, for one image and for several."""
-    model.eval()
+def _require_same_answers(network: nn.Module, graph: Graph, images: Images) -> None:
+    """Compare graph and network in eval mode, for one image and for several."""
     copy = GraphModule(graph).eval()
-    images = torch.randn(5, *input_size, generator=torch.Generator().manual_seed(2))
-    for batch in (images[:1], images):
+    noise = torch.randn(5, *images.size, generator=torch.Generator().manual_seed(2))
+    for batch in (noise[:1], noise):
+        with unchanged(network):
+            network.eval()
+            try:
+                expected = scores_of(network, batch)
+            except Exception:
+                return  # the trial runs into it, and tells it
         try:
-            expected = _quietly(model, batch)
-        except Exception:
-            return  # the check of the shapes runs into it, and tells it
-        try:
-            found = _quietly(copy, batch)
+            found = scores_of(copy, batch)
             alike = torch.allclose(expected, found, rtol=1e-3, atol=1e-5, equal_nan=True)
         except (RuntimeError, TypeError, ValueError):  # another shape, or none for this batch
             alike = False
@@ -290,6 +310,128 @@ def _require_same_answers(model: nn.Module, graph: Graph, input_size: tuple[int,
             )
 
 
-def _quietly(module: nn.Module, batch: Tensor) -> Any:
-    with seeded(torch.device("cpu"), 0), torch.no_grad():
-        return module(batch)
+def _require_same_gradients(network: nn.Module, graph: Graph, images: Images, size: int) -> None:
+    """Compare graph and network in train mode: scores, and the gradient of every parameter.
+
+    Only the graph is trained. A gradient that Python code has written, or a draw of Python's that
+    the graph has frozen, would make it another network than the student's.
+    """
+    generator = torch.Generator().manual_seed(6)
+    noise = torch.randn(size, *images.size, generator=generator)
+    labels = torch.randint(images.classes, (size,), generator=generator)
+    copy = GraphModule(graph)
+    try:
+        first = _gradients(network, noise, labels, seed=0)
+        again = _gradients(network, noise, labels, seed=0, python_seed=1)
+    except Exception:
+        return  # forward or backward raises: the checks of shapes and recipe tell it
+    if not _alike(first, again, rtol=1e-3):
+        raise Unsupported(
+            "forward does not do the same at every call in train mode.",
+            "Draws of `random` and numpy, clocks and counters are no part of the graph. "
+            "Draw with torch: `torch.rand(())` in place of `random.random()`.",
+        )
+    try:
+        found = _gradients(copy, noise, labels, seed=0)
+    except (RuntimeError, TypeError, ValueError):
+        found = {}
+    if _SCORES not in found or not _close(first[_SCORES], found[_SCORES], rtol=1e-3):
+        raise Unsupported(
+            "the graph gives other scores than forward does in train mode.",
+            "Forward should do the same for every batch size and at every call.",
+        )
+    other = [name for name in found if not _close(first.get(name), found[name], rtol=1e-2)]
+    lost = [name for name in first if name not in found and first[name].abs().max() > 0]
+    names = _same_parameter(network)
+    lost = [name for name in lost if names[name].isdisjoint(found)]
+    if other or lost:
+        raise Unsupported(
+            f"the gradient of {(other or lost)[0]} is not the one that forward's operations have.",
+            "An autograd.Function with a backward of its own, a hook, or .data changes it; only "
+            "the operations of forward are trained.",
+        )
+
+
+def _gradients(
+    module: nn.Module, noise: Tensor, labels: Tensor, *, seed: int, python_seed: int | None = None
+) -> dict[str, Tensor]:
+    """Gradients by parameter, and the scores, of one batch in train mode."""
+    with unchanged(module), seeded(torch.device("cpu"), seed):
+        module.train()
+        if python_seed is not None:
+            seed_python(python_seed)
+        scores = module(noise.clone())
+        named = dict(nn.Module.named_parameters(module, remove_duplicate=False))
+        trainable = {name: p for name, p in named.items() if p.requires_grad}
+        found = torch.autograd.grad(
+            F.cross_entropy(scores, labels), list(trainable.values()), allow_unused=True
+        )
+    gradients = {
+        name: torch.zeros_like(p) if gradient is None else gradient
+        for (name, p), gradient in zip(trainable.items(), found, strict=True)
+    }
+    return {**gradients, _SCORES: scores.detach()}
+
+
+def _same_parameter(network: nn.Module) -> dict[str, set[str]]:
+    """For every name of a parameter all names that it goes by."""
+    names: dict[int, set[str]] = {}
+    for name, parameter in nn.Module.named_parameters(network, remove_duplicate=False):
+        names.setdefault(id(parameter), set()).add(name)
+    return {name: group for group in names.values() for name in group} | {_SCORES: {_SCORES}}
+
+
+def _alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor], rtol: float) -> bool:
+    return all(_close(tensor, other.get(name), rtol) for name, tensor in one.items())
+
+
+def _close(one: Tensor | None, other: Tensor | None, rtol: float) -> bool:
+    if one is None or other is None or one.shape != other.shape:
+        return False
+    scale = float(one.abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=rtol, atol=rtol * scale + 1e-8, equal_nan=True)
+
+
+def _repeated(
+    network: nn.Module,
+    graph: Graph,
+    module: ModuleType,
+    name: str,
+    seed: int,
+    recipe: Recipe | None,
+    images: Images,
+    mistakes: dict[str, Mistake],
+) -> Graph | None:
+    """The graph, if ``build_model()`` gives the same network at every call with one seed."""
+    try:
+        other = _build(module, name, seed)
+        _first_forward(other, images, seed)
+        alike = _numbers(network).keys() == _numbers(other).keys() and _alike(
+            _numbers(network), _numbers(other), rtol=1e-6
+        )
+        noise = torch.randn(5, *images.size, generator=torch.Generator().manual_seed(2))
+        scores = []
+        for one in (network, other):
+            with unchanged(one):
+                one.eval()
+                scores.append(scores_of(one, noise))
+        alike = alike and _close(scores[0], scores[1], rtol=1e-3)
+    except Exception as error:
+        alike, reason = False, f" It raised {first_line(error)}."
+    else:
+        reason = ""
+    if alike:
+        return graph
+    mistakes["graph"] = Mistake(
+        problem="build_model() does not give the same network at every call with the same seed."
+        f"{reason}\n  Clocks, counters and os.urandom have no part in a network; draw with torch.",
+        review=True,
+    )
+    return None
+
+
+def _numbers(network: nn.Module) -> dict[str, Tensor]:
+    return {
+        **dict(nn.Module.named_parameters(network, remove_duplicate=False)),
+        **dict(nn.Module.named_buffers(network, remove_duplicate=False)),
+    }

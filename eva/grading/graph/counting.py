@@ -104,6 +104,19 @@ def words(tensor: Tensor) -> int:
     return tensor.numel() * (2 if wide else 1)
 
 
+def untrained_numbers(graph: Graph) -> int:
+    """Numbers that are stored, stay as they were handed in, and are no choice of a few values."""
+    statistics = running_statistics(graph)
+    return sum(
+        words(s.data)
+        for s in graph.stored
+        if s.role is not Role.PARAMETER
+        and s.name not in statistics
+        and s.data.numel() > 1
+        and not bool((s.data == s.data.reshape(-1)[0]).all())
+    )
+
+
 def running_statistics(graph: Graph) -> set[str]:
     """Names of the buffers that are nothing but running statistics of a normalization.
 

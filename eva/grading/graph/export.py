@@ -19,12 +19,16 @@ from eva.grading.graph.graph import Graph
 BATCH = 3  # of the example; every larger batch is the same to torch.export
 
 
-def export_graph(model: nn.Module, input_size: tuple[int, int, int]) -> Graph:
+def export_graph(
+    model: nn.Module, input_size: tuple[int, int, int], *, batch: int = BATCH
+) -> Graph:
     """Capture a model in train and in eval mode, with a symbolic batch size.
 
     Args:
         model: Maps (batch, *input_size) to scores; its mode is left as it was.
         input_size: Channels, height and width.
+        batch: Images of the example in train mode; a network may be made for batches that can be
+            cut in two, say.
 
     Raises:
         Uncountable: It reads numbers that no graph could hold.
@@ -32,12 +36,14 @@ def export_graph(model: nn.Module, input_size: tuple[int, int, int]) -> Graph:
     """
     root = _Root(unwrap(model))
     was_training = model.training
-    example = torch.randn(BATCH, *input_size, generator=torch.Generator().manual_seed(0))
+    examples = {True: max(batch, BATCH), False: BATCH}
     store = Store()
     programs = {}
     try:
         for mode in (True, False):
             root.train(mode)
+            generator = torch.Generator().manual_seed(0)
+            example = torch.randn(examples[mode], *input_size, generator=generator)
             programs[mode] = Conversion(_exported(root, example), store).program()
     finally:
         root.train(was_training)

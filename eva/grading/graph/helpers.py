@@ -35,9 +35,11 @@ def draws(node: Node) -> bool:
     tags = getattr(resolve(node.op), "tags", ())
     if torch.Tag.nondeterministic_seeded not in tags:
         return False
-    given = arguments(node)
+    schema = getattr(resolve(node.op), "_schema", None)
+    defaults = {a.name: a.default_value for a in schema.arguments} if schema is not None else {}
+    given = defaults | arguments(node)
     idle = given.get("train") is False or given.get("training") is False
-    return not idle and given.get("p") != 0 and given.get("dropout_p", 1) != 0
+    return not idle and given.get("p") != 0 and given.get("dropout_p") != 0
 
 
 def random_operation(program: Program) -> str | None:

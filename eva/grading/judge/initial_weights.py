@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor, nn
 
-from eva.grading.graph.counting import running_statistics, words
+from eva.grading.graph.counting import running_statistics
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import arguments
 from eva.grading.graph.nodes import Ref, Role, Stored
@@ -57,16 +57,6 @@ def is_redrawn(stored: Stored) -> bool:
     if stored.role is not Role.PARAMETER or not data.is_floating_point() or data.numel() < 2:
         return False
     return not _same_numbers(data) and not _identity(data)
-
-
-def untrained_numbers(graph: Graph) -> int:
-    """Numbers that are stored, stay as they were handed in, and are no choice of a few values."""
-    statistics = running_statistics(graph)
-    return sum(
-        words(s.data)
-        for s in graph.stored
-        if s.role is not Role.PARAMETER and s.name not in statistics and not _same_numbers(s.data)
-    )
 
 
 def kept_numbers(graph: Graph) -> bytes:

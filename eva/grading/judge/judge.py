@@ -16,19 +16,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Generator, nn
+from torch import Generator
 
 from eva.data import Dataset
 from eva.errors import GradingError, TrainingError
+from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.rubric import Assignment
-from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
-from eva.grading.graph.capture import Captured
-from eva.grading.graph.counting import FREE_LITERALS
+from eva.grading.checks.verdict import Status, Verdict
+from eva.grading.graph.candidate import TEXT
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.graph import Graph
-from eva.grading.judge.admitted import TEXT, Admitted, read_record
-from eva.grading.judge.initial_weights import draw_initial, untrained_numbers
+from eva.grading.graph.trial import first_line
+from eva.grading.judge.admitted import Admitted, digest_of, read_record
+from eva.grading.judge.initial_weights import draw_initial
 from eva.grading.sandbox.outcome import Extraction
 from eva.json_types import Json
 from eva.seeds import derive_seed
@@ -79,7 +80,7 @@ def secret_seed(secret: bytes, digest: str, assignment: str, index: int) -> int:
 
 
 def judge_static(extraction: Extraction, assignment: Assignment) -> Admitted:
-    """Answer checks 1 to 6; whatever a student did wrong is in the verdicts.
+    """Answer the checks that need no training; what a student did wrong is in the verdicts.
 
     Raises:
         GradingError: The assignment is about no network.
@@ -87,30 +88,19 @@ def judge_static(extraction: Extraction, assignment: Assignment) -> Admitted:
     limits = assignment.network_limits().for_checks()
     if extraction.status != "done":
         doubtful = extraction.status in _NOBODYS_FAULT
-        status = Status.NEEDS_REVIEW if doubtful else Status.FAILED
-        return Admitted(verdicts=_all_after(status, extraction.message, extraction.trace))
+        answer = Verdict.review if doubtful else Verdict.failed
+        return _nothing_but(answer(f"imports: {extraction.message}", trace=extraction.trace))
     try:
-        submitted = read_record(extraction, limits)
+        candidate = read_record(extraction)
     except GradingError as error:
-        return Admitted(verdicts=_all_after(Status.NEEDS_REVIEW, error.problem, None))
-    module: nn.Module | None = None if submitted.graph is None else GraphModule(submitted.graph)
-    if module is None and "imports" not in submitted.mistakes:
-        module = nn.Module()  # there is a model, which could not be written as a graph
-    captured = Captured(
-        name="submission.py",
-        seed=0,
-        recipe=submitted.recipe,
-        model=module,
-        graph=submitted.graph,
-        fixed=submitted.fixed,
-        mistakes=submitted.mistakes,
-    )
+        return _nothing_but(Verdict.review(f"imports: {error.problem}"))
     try:
-        verdicts = {verdict.check: verdict for verdict in run_fast_checks(captured, limits)}
+        verdicts = {verdict.check: verdict for verdict in run_fast_checks(candidate, limits)}
+        digest = digest_of(candidate)
     except Exception as error:  # a graph of a stranger may break any check in any way
-        why = f"the checks can't be run on this graph: {type(error).__name__}: {error}"
-        return Admitted(verdicts=_all_after(Status.NEEDS_REVIEW, why[:TEXT], None))
-    return replace(submitted, verdicts=verdicts | _corrections(submitted, verdicts))
+        why = f"imports: the checks can't be run on this graph: {first_line(error)}"
+        return _nothing_but(Verdict.review(why[:TEXT]))
+    return Admitted(candidate=candidate, digest=digest, verdicts=verdicts)
 
 
 def judge_seed(
@@ -179,44 +169,11 @@ def _parameters(submitted: Admitted, graph: Graph) -> int:
     return sum(stored.data.numel() for stored in graph.stored)
 
 
-def _corrections(submitted: Admitted, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
-    """What the checks, made for live models, would say differently of a graph."""
-    found = {}
-    if verdicts["imports"].status is Status.PASSED:
-        message = f"imports: build_model() gives a {submitted.model}."
-        found["imports"] = replace(
-            verdicts["imports"], message=message, details={"model": submitted.model}
-        )
-    graph, mistake = submitted.graph, submitted.mistakes.get("graph")
-    if graph is None and mistake is not None and "forward" not in submitted.mistakes:
-        found["shapes"] = Verdict(
-            check="shapes",
-            status=Status.NEEDS_REVIEW,
-            message=f"shapes: can't be seen without a graph.\n{mistake.problem}",
-        )
-    elif graph is None and "forward" not in submitted.mistakes:
-        found["shapes"] = replace(verdicts["shapes"], status=Status.SKIPPED)
-    untrained = 0 if graph is None else untrained_numbers(graph)
-    if verdicts["recipe"].status is Status.PASSED and untrained > FREE_LITERALS:
-        found["recipe"] = Verdict(
-            check="recipe",
-            status=Status.NEEDS_REVIEW,
-            message=f"recipe: {untrained:,} stored numbers are never trained here.\n"
-            "  Were they trained before? A person must look.",
-            details={"untrained": untrained},
-        )
-    return found
-
-
-def _all_after(status: Status, message: str, trace: str | None) -> dict[str, Verdict]:
+def _nothing_but(first: Verdict) -> Admitted:
     """A first check that did not pass, and all others not looked at."""
     verdicts = {
-        check: Verdict(
-            check=check,
-            status=Status.SKIPPED,
-            message=f"{check}: not looked at, as nothing was captured.",
-        )
-        for check in FAST_CHECKS
+        name: Verdict.skipped(f"{name}: not looked at, as nothing was captured.")
+        for name in known_checks(trains=False)
     }
-    first = Verdict(check="imports", status=status, message=f"imports: {message}", trace=trace)
-    return verdicts | {"imports": first}
+    verdicts["imports"] = first
+    return Admitted(verdicts={name: replace(v, check=name) for name, v in verdicts.items()})

@@ -22,7 +22,7 @@ import torch
 import eva
 from eva.data import Dataset
 from eva.errors import GradingError, RecordError
-from eva.grading.graph.capture import Captured
+from eva.grading.graph.candidate import Candidate
 from eva.record import Run, write_atomically
 
 SCHEMA = 1
@@ -47,12 +47,12 @@ class Facts:
     torch: str
 
     @classmethod
-    def of(cls, captured: Captured, data: Dataset, seed: int) -> Facts:
+    def of(cls, candidate: Candidate, data: Dataset, seed: int) -> Facts:
         """Collect the facts of a training; the submission must have a graph."""
-        if not captured.digest:
-            raise GradingError(f"{captured.name} has no graph to remember a training by.")
+        if not candidate.digest:
+            raise GradingError("the submission has no graph to remember a training by.")
         return cls(
-            submission=captured.digest,
+            submission=candidate.digest,
             data=data.checksum,
             seed=seed,
             eva=eva.__version__,

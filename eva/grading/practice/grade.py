@@ -6,20 +6,20 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from eva import plots
 from eva.data import Dataset, DataWarning, load_data
 from eva.errors import DataError, RecordError, SubmissionError, TrainingError
-from eva.grading.checks.accuracy import holds, reaches
+from eva.grading.checks.allowlist import admitted
+from eva.grading.checks.check import known_checks, run_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import Assignment, load_assignment
-from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
+from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import Captured, capture
 from eva.grading.practice.cache import CachedRun, Facts, RunCache
-from eva.json_types import Json
 from eva.record import EpochRow
 from eva.training.trainer import Callback, Trainer
 
@@ -132,8 +132,7 @@ class Grading:
 
     def verdict(self, check: str) -> Verdict:
         """The answer of one check, by its id; trains where it is one of the last two."""
-        found = self.fast if check in FAST_CHECKS else self.trained
-        return found[check]
+        return self.trained[check] if known_checks()[check].trains else self.fast[check]
 
     def report(self, *, train: bool = True, hints: int = 0) -> Report:
         """All verdicts in a table; without ``train``, those of training are skipped."""
@@ -153,18 +152,18 @@ class Grading:
 
     @cached_property
     def captured(self) -> Captured:
-        """The submission, imported, built and exported."""
-        return capture(self.submission)
+        """The submission, imported, built and exported, without what the judge would not run."""
+        return admitted(capture(self.submission))
 
     @cached_property
     def fast(self) -> dict[str, Verdict]:
-        """Verdicts of checks 1 to 6."""
+        """Verdicts of the checks that need no training."""
         verdicts = run_fast_checks(self.captured, self._limits.for_checks())
         return {verdict.check: verdict for verdict in verdicts}
 
     @cached_property
     def trained(self) -> dict[str, Verdict]:
-        """Verdicts of checks 7 and 8, from one training or from the cache."""
+        """Verdicts of the checks that need training, from one training or from the cache."""
         order = list(self.assignment.checks)
         failed = [
             order.index(name) + 1
@@ -208,7 +207,9 @@ class Grading:
         if self._entry is None:
             outcome = self._fit(data, facts)
             if isinstance(outcome, Verdict):
-                return {"reaches": outcome} | _skipped("training did not end", "needs 7", "holds")
+                first, *others = known_checks(trains=True)
+                broken = {first: replace(outcome, check=first)}
+                return broken | _skipped("training did not end", "training stopped", *others)
             self._entry = outcome
         else:
             self._show("Nothing changed since this was trained; --no-cache trains it again.")
@@ -219,7 +220,7 @@ class Grading:
             best = max(row.test_accuracy for row in run.rows)
             said = f"on {data.name} the best epoch reached {best:.2f} %; only full MNIST counts"
             return _skipped(said, f"{best:.2f} % on {data.name}")
-        return {"reaches": reaches(run, self._limits), "holds": holds(run, self._limits)}
+        return run_checks(known_checks(trains=True).values(), run, self._limits)
 
     def _fit(self, data: Dataset, facts: Facts) -> CachedRun | Verdict:
         """Train the captured graph to the end, or say why the loss did not allow it."""
@@ -237,12 +238,11 @@ class Grading:
         except TrainingError as error:
             if trainer.run.status != "diverged":
                 raise
-            return Verdict(
-                check="reaches",
-                status=Status.FAILED,
-                message=f"training stopped: {error.problem}\n{error.hint}",
-                details={"note": "training stopped"},
+            return Verdict.failed(
+                f"training stopped: {error.problem}\n{error.hint}", note="training stopped"
             )
+        from eva import plots  # matplotlib: 1 s of imports, which `eva check` has no use for
+
         pictures = plots.save_training_plots(run, trainer.model, data, self._store.folder(facts))
         return self._store.store(facts, run, pictures)
 
@@ -284,10 +284,9 @@ class _Progress(Callback):
 
 
 def _skipped(message: str, note: str, *checks: str) -> dict[str, Verdict]:
-    details: dict[str, Json] = {"note": note}
     return {
-        name: Verdict(check=name, status=Status.SKIPPED, message=message, details=details)
-        for name in checks or ("reaches", "holds")
+        name: replace(Verdict.skipped(message, note=note), check=name)
+        for name in checks or known_checks(trains=True)
     }
 
 

@@ -31,6 +31,7 @@ import struct
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -264,36 +265,26 @@ def _captured(entry: str, folder: str) -> tuple[dict[str, Any], bytes]:
 
     found = capture(entry)
     mistakes = {
-        part: {
-            "problem": _cut(mistake.problem, folder),
-            "trace": None if mistake.trace is None else _cut(mistake.trace, folder),
-            "review": bool(mistake.review),
-        }
+        part: replace(
+            mistake,
+            problem=_cut(mistake.problem, folder),
+            trace=None if mistake.trace is None else _cut(mistake.trace, folder),
+        )
         for part, mistake in found.mistakes.items()
     }
-    header = {
-        "model": type(found.model).__name__[:100],
-        "recipe": None if found.recipe is None else found.recipe.to_json(),
-        "graph": None if found.graph is None else found.graph.to_json(),
-        "fixed": found.fixed,
-        "mistakes": mistakes,
-    }
+    header = replace(found, mistakes=mistakes).to_json()
     return header, b"" if found.graph is None else found.graph.to_bytes()
 
 
 def _header_of_failure(error: BaseException, folder: str) -> dict[str, Any]:
+    from eva.grading.graph.candidate import Candidate, Mistake
     from eva.grading.graph.student_trace import student_trace
 
-    problem = f"the submission raised {type(error).__name__}: {error}"
-    trace = _cut(student_trace(error), folder)
-    mistake = {"problem": _cut(problem, folder), "trace": trace, "review": False}
-    return {
-        "model": "",
-        "recipe": None,
-        "graph": None,
-        "fixed": 0,
-        "mistakes": {"imports": mistake},
-    }
+    mistake = Mistake(
+        problem=_cut(f"the submission raised {type(error).__name__}: {error}", folder),
+        trace=_cut(student_trace(error), folder),
+    )
+    return Candidate(mistakes={"imports": mistake}).to_json()
 
 
 def _cut(text: object, folder: str) -> str:

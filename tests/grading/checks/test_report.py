@@ -3,9 +3,10 @@ import json
 import pytest
 from rich.console import Console
 
+from eva.grading.checks.check import known_checks
 from eva.grading.checks.report import WIDTH, Report
 from eva.grading.checks.rubric import load_assignment
-from eva.grading.checks.verdict import CHECKS, Status, Verdict
+from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
 
 ASSIGNMENT = load_assignment("mnist_8k")
@@ -27,7 +28,9 @@ Next: check 3, fewer than 10,000 parameters (1 point). A further question comes
 
 
 def verdicts(status: Status = Status.PASSED) -> dict[str, Verdict]:
-    return {name: Verdict(check=name, status=status, message="as it is.") for name in CHECKS}
+    return {
+        name: Verdict(check=name, status=status, message="as it is.") for name in known_checks()
+    }
 
 
 def one(check: str, status: Status, message: str = "m", **details: Json) -> dict[str, Verdict]:
@@ -84,7 +87,7 @@ def test_everything_fits_eighty_columns() -> None:
     long = "a word " * 60
     given = {
         name: Verdict(check=name, status=Status.NEEDS_REVIEW, message=long, details={"note": long})
-        for name in CHECKS
+        for name in known_checks()
     }
     report = Report.of(ASSIGNMENT, "net.py", given, hints=3)
     failed = Report.of(ASSIGNMENT, "net.py", verdicts(Status.FAILED), hints=3)

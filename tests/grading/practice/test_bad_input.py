@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
-from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
+from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import capture
 
 HEAD = """
@@ -40,7 +41,7 @@ def graded(folder: Path, source: str) -> dict[str, Verdict]:
     path = folder / "submission.py"
     path.write_text(source)
     verdicts = run_fast_checks(capture(path))
-    assert [v.check for v in verdicts] == list(FAST_CHECKS)
+    assert [v.check for v in verdicts] == list(known_checks(trains=False))
     return {v.check: v for v in verdicts}
 
 
@@ -135,7 +136,7 @@ def test_model_without_a_recipe_is_checked_all_the_same(tmp_path: Path) -> None:
 def test_what_depends_on_a_missing_model_is_skipped_with_the_reason(tmp_path: Path) -> None:
     verdicts = graded(tmp_path, "def build_model(:\n")
     skipped = [v for v in verdicts.values() if v.status == Status.SKIPPED]
-    assert [v.check for v in skipped] == list(FAST_CHECKS[1:])
+    assert [v.check for v in skipped] == list(known_checks(trains=False))[1:]
     assert all("not looked at, as" in v.message for v in skipped)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,21 +17,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from eva.errors import GradingError
-from eva.grading.checks.verdict import Limits
+from eva.grading.graph.candidate import Candidate, Mistake
 from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import steps
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.nodes import Node, Program
+from eva.grading.graph.nodes import Node, Program, Role
+from eva.grading.graph.trial import LARGEST, Images, batch_sizes
 from eva.recipe import RandomCrop, RandomErasing, Recipe, Shift
-from eva.training.evaluation import BATCH as EVALUATED
-from eva.training.evaluation import GPU_BATCH as EVALUATED_ON_A_GPU
 
 MAX_NUMBERS = 8_000_000  # computed for one image; the reference computes 0.2 million
 MAX_FIXED = 64_000_000  # computed whatever the batch
 MAX_BATCH = 8192
 MAX_AUGMENTATIONS = 16
 MAX_PIXELS = 56  # of a shift, a padding or an erased square: twice the image
-_BATCHES = (1, 2, 8, 128)  # of the checks
+_BATCHES = (3, 5, 8)  # of the checks, beside those of training and evaluation
 _FACTOR = 20  # times the work that a person would be asked about
 
 _NAMES = """
@@ -62,14 +62,42 @@ _WORDS = {"none", "constant", "reflect", "replicate", "circular", "same", "valid
 _WORDS |= {"floor", "trunc", "tanh", "ij", "xy", "nearest", "bilinear", "bicubic"}
 
 
-def admit(graph: Graph, recipe: Recipe | None, limits: Limits, train_size: int = 60_000) -> None:
+def admitted(candidate: Candidate) -> Candidate:
+    """The candidate without what must not be run here, and with the reason in its mistakes.
+
+    What can be said without running the graph stays: the recipe, and how many numbers it stores.
+
+    Args:
+        candidate: Of anybody; one that was admitted before is given back.
+    """
+    if candidate.admitted:
+        return candidate
+    mistakes, recipe, graph = dict(candidate.mistakes), candidate.recipe, candidate.graph
+    if recipe is not None:
+        try:
+            admit_recipe(recipe)
+        except GradingError as error:
+            mistakes["recipe"] = Mistake(problem=error.problem, review=True)
+            recipe = None
+    stored = None
+    if graph is not None:
+        try:
+            admit(graph, recipe, candidate.images)
+        except GradingError as error:
+            mistakes["graph"] = Mistake(problem=str(error), review=True)
+            stored, graph = _stored(graph), None
+    return replace(
+        candidate, recipe=recipe, graph=graph, mistakes=mistakes, stored=stored, admitted=True
+    )
+
+
+def admit(graph: Graph, recipe: Recipe | None, images: Images) -> None:
     """Refuse a graph that should not be run here, without running it.
 
     Args:
         graph: Of a stranger.
-        recipe: Theirs; without one the batches of the checks alone are looked at.
-        limits: Of the assignment.
-        train_size: Images that it will be trained on; the last batch is what remains of them.
+        recipe: Theirs; without one, batches of the default size are looked at.
+        images: What it is trained on; the last batch is what remains of them.
 
     Raises:
         GradingError: It uses an operation that is not on the list, or needs too much.
@@ -77,26 +105,30 @@ def admit(graph: Graph, recipe: Recipe | None, limits: Limits, train_size: int =
     for program in (graph.train, graph.eval):
         for node in program.nodes:
             _require_tame(node)
-    batch = 128 if recipe is None else recipe.batch_size
-    if batch > MAX_BATCH:
-        raise GradingError(f"batches of {batch:,} images; at most {MAX_BATCH:,} are trained here.")
-    sizes = {
-        True: sorted({*_BATCHES, batch, train_size % batch or batch}),
-        False: sorted({*_BATCHES, EVALUATED, EVALUATED_ON_A_GPU}),
-    }
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for training, program in ((True, graph.train), (False, graph.eval)):
-            for size in sizes[training]:
-                _require_small(graph, program, size, limits)
+            sizes = batch_sizes(recipe, images, training=training)
+            tried = () if training else _BATCHES
+            for size in sorted({*sizes, *(min(size, LARGEST) for size in sizes), *tried}):
+                _require_small(graph, program, size, images)
+
+
+def _stored(graph: Graph) -> int:
+    """Numbers that are surely stored: whatever is done with them, they can't be fewer."""
+    return sum(s.data.numel() for s in graph.stored if s.role is Role.PARAMETER)
 
 
 def admit_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe whose augmentation would not fit in memory.
+    """Refuse a recipe whose batches or augmentation would not fit in memory.
 
     Raises:
         GradingError: The message names the part.
     """
+    if recipe.batch_size > MAX_BATCH:
+        raise GradingError(
+            f"batches of {recipe.batch_size:,} images; at most {MAX_BATCH:,} are trained here."
+        )
     if len(recipe.augment) > MAX_AUGMENTATIONS:
         raise GradingError(f"{len(recipe.augment)} augmentations; at most {MAX_AUGMENTATIONS}.")
     for part in recipe.augment:
@@ -133,11 +165,11 @@ def _literals(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _require_small(graph: Graph, program: Program, batch: int, limits: Limits) -> None:
+def _require_small(graph: Graph, program: Program, batch: int, images: Images) -> None:
     """Run a program on fake images, and add up what it would compute."""
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
         tensors = {s.name: torch.empty(s.data.shape, dtype=s.data.dtype) for s in graph.stored}
-        image = torch.empty((batch, *limits.input_size))
+        image = torch.empty((batch, *images.size))
         numbers = 0
         try:
             for node, parts in steps(program, tensors, image):

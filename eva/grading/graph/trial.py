@@ -1,0 +1,139 @@
+"""Run a network as training and evaluation will run it, and say what is wrong with its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eva.recipe import Recipe
+from eva.seeds import seeded
+from eva.training.evaluation import BATCH, GPU_BATCH
+
+LARGEST = 512  # images that are really run; larger batches run with shapes alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """What a network is asked about.
+
+    Attributes:
+        size: Channels, height and width of an image.
+        classes: Scores that an image gets.
+        train: How many there are to train on.
+    """
+
+    size: tuple[int, int, int] = (1, 28, 28)
+    classes: int = 10
+    train: int = 60_000
+
+
+def batch_sizes(recipe: Recipe | None, images: Images, *, training: bool) -> tuple[int, ...]:
+    """Sizes of the batches that a network will really meet.
+
+    In training they are the recipe's and what remains at the end of an epoch. In evaluation they
+    are one image alone, two, and those of the test on a CPU and on a GPU.
+
+    Args:
+        recipe: Theirs; without one, batches of the default size.
+        images: What it is trained on.
+        training: In train mode, else in eval mode.
+    """
+    if not training:
+        return (1, 2, BATCH, GPU_BATCH)
+    batch = min((recipe or Recipe()).batch_size, images.train)
+    rest = images.train % batch
+    return (batch, rest) if rest else (batch,)
+
+
+def try_out(module: nn.Module, recipe: Recipe | None, images: Images) -> str | None:
+    """What is wrong with the scores of the first batch that has something wrong; None if nothing.
+
+    Args:
+        module: Runs in both modes, and is left as it was.
+        recipe: Says the size of the batches.
+        images: Noise of their size is shown.
+
+    Raises:
+        TrialError: The module raised; its cause is what was raised.
+    """
+    with unchanged(module):
+        for training in (False, True):
+            module.train(training)
+            sizes = batch_sizes(recipe, images, training=training)
+            for size in dict.fromkeys(min(size, LARGEST) for size in sizes if size != GPU_BATCH):
+                place = f"a batch of {size} in {'train' if training else 'eval'} mode"
+                generator = torch.Generator().manual_seed(size)
+                batch = torch.randn((size, *images.size), generator=generator)
+                try:
+                    scores = scores_of(module, batch)
+                except (Exception, SystemExit) as error:
+                    raise TrialError(f"{place} raised {first_line(error)}") from error
+                problem = _problem(scores, (size, *images.size), images.classes, place)
+                if problem is not None:
+                    return problem
+    return None
+
+
+class TrialError(Exception):
+    """The network raised; the text says at which batch."""
+
+
+def shape_problem(scores: Tensor, shape: tuple[int, ...], classes: int, place: str) -> str | None:
+    """Say that scores have another shape than (batch, classes)."""
+    expected = (shape[0], classes)
+    if tuple(scores.shape) == expected:
+        return None
+    return (
+        f"{show(shape)} images should give {show(expected)} scores, "
+        f"{place} gives {show(tuple(scores.shape))}."
+    )
+
+
+def _problem(scores: object, shape: tuple[int, ...], classes: int, place: str) -> str | None:
+    if not isinstance(scores, Tensor):
+        return f"{place} gives a {type(scores).__name__}, not one tensor of scores."
+    problem = shape_problem(scores, shape, classes, place)
+    if problem is not None:
+        return problem
+    if not scores.is_floating_point():
+        return f"scores are floats, {place} gives {scores.dtype}."
+    bad = int((~scores.isfinite()).sum())
+    if bad:
+        return f"{bad:,} of the {scores.numel():,} scores of {place} are NaN or infinite."
+    return None
+
+
+def scores_of(module: nn.Module, images: Tensor, seed: int = 0) -> Any:
+    """What a module gives without gradients; its random draws repeat with the seed."""
+    with seeded(torch.device("cpu"), seed), torch.no_grad():
+        return module(images.clone())  # forward may write into them
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """Put the mode and the buffers of a module back as they were."""
+    training = module.training
+    buffers = [(b, b.detach().clone()) for b in nn.Module.buffers(module)]
+    try:
+        yield
+    finally:
+        module.train(training)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+def first_line(error: BaseException) -> str:
+    """Kind of an error and the first line of what it says."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}"
+
+
+def show(shape: tuple[int, ...]) -> str:
+    """A shape as people write it."""
+    return "(" + ", ".join(str(n) for n in shape) + ")"
