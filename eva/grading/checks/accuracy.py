@@ -25,10 +25,10 @@ def reaches(run: Run, limits: NetworkLimits) -> Verdict:
     title = f"{limits.accuracy:g} % in some epoch"
     yours = f"{title}: your best is {best.test_accuracy:.2f} %, in epoch {best.epoch}"
     if best.test_accuracy >= limits.accuracy:
-        return Verdict.passed(f"{yours}.", **details)
+        return Verdict.passed(f"{yours}.", details)
     short = _short(best, run, limits.accuracy)
     message = f"{yours}, {short}.\n{_fit(best)}"
-    return Verdict.failed(message, **details)
+    return Verdict.failed(message, details)
 
 
 @check("holds", trains=True)
@@ -47,11 +47,11 @@ def holds(run: Run, limits: NetworkLimits) -> Verdict:
     title = f"{limits.accuracy:g} % in each of the last {limits.last_epochs} epochs"
     yours = f"{title}: yours have {numbers} %"
     if run.held(limits.accuracy, limits.last_epochs):
-        return Verdict.passed(f"{yours}.", **details)
+        return Verdict.passed(f"{yours}.", details)
     if len(last) < limits.last_epochs:
         details["note"] = f"only {len(last)} epochs"
         message = f"{yours}; {limits.last_epochs} are needed, and the recipe asks for {len(last)}."
-        return Verdict.failed(message, **details)
+        return Verdict.failed(message, details)
     below = sum(row.test_accuracy < limits.accuracy for row in last)
     spread = max(row.test_accuracy for row in last) - lowest.test_accuracy
     message = (
@@ -59,7 +59,7 @@ def holds(run: Run, limits: NetworkLimits) -> Verdict:
         f"Epoch {lowest.epoch} is lowest, {_short(lowest, run, limits.accuracy)}; "
         f"from the lowest to the highest of them it is {spread:.2f} points."
     )
-    return Verdict.failed(message, **details)
+    return Verdict.failed(message, details)
 
 
 def _short(row: EpochRow, run: Run, target: float) -> str:

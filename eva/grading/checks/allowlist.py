@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -62,7 +62,10 @@ _WORDS = {"none", "constant", "reflect", "replicate", "circular", "same", "valid
 _WORDS |= {"floor", "trunc", "tanh", "ij", "xy", "nearest", "bilinear", "bicubic"}
 
 
-def admitted(candidate: Candidate) -> Candidate:
+Anyone = TypeVar("Anyone", bound=Candidate)
+
+
+def admitted(candidate: Anyone) -> Anyone:
     """The candidate without what must not be run here, and with the reason in its mistakes.
 
     What can be said without running the graph stays: the recipe, and how many numbers it stores.

@@ -93,7 +93,7 @@ def run_checks(
         verdict = (
             one.answer(subject, limits)
             if why is None
-            else Verdict.skipped(f"{one.id}: not looked at, as {why}.", note=why)
+            else Verdict.skipped(f"{one.id}: not looked at, as {why}.", {"note": why})
         )
         found[one.id] = verdicts[one.id] = replace(verdict, check=one.id)
     return found

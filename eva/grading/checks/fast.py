@@ -59,7 +59,7 @@ def imports(candidate: Candidate, limits: Limits) -> Verdict:
     if mistake is not None:
         return _from_mistake("imports", mistake)
     kind = candidate.model
-    return Verdict.passed(f"imports: build_model() gives a {kind}.", model=kind)
+    return Verdict.passed(f"imports: build_model() gives a {kind}.", {"model": kind})
 
 
 @check("shapes", needs=("imports",))
@@ -172,7 +172,7 @@ def _parameters(candidate: Candidate, limit: int) -> Verdict:
     title = f"parameters under {limit:,}"
     if candidate.stored is not None and candidate.stored >= limit:
         return Verdict.failed(
-            f"{title}: your model stores {candidate.stored:,}.", parameters=candidate.stored
+            f"{title}: your model stores {candidate.stored:,}.", {"parameters": candidate.stored}
         )
     if candidate.graph is None:
         return _without_graph(candidate, title)
@@ -192,25 +192,25 @@ def _parameters(candidate: Candidate, limit: int) -> Verdict:
         "work": count.work,
     }
     if count.random is not None:
-        return Verdict.failed(f"{title}: {_random(count.random)}", **details)
+        return Verdict.failed(f"{title}: {_random(count.random)}", details)
     if count.total >= limit:
         return Verdict.failed(
             f"{title}: your model has {count.total:,}.\n  The three largest: {largest}.{idle}",
-            **details,
+            details,
         )
     if count.unfolded >= limit:
         return Verdict.review(
             f"{title}: your model stores {count.total:,}, and forward unfolds them into "
             f"{count.unfolded:,} weights.\n  A person must say whether that is in the spirit.",
-            **details,
+            details,
         )
     if count.work > MAX_WORK:
         return Verdict.review(
             f"{title}: your model stores {count.total:,}, but an image takes {count.work:,} "
             f"multiplications and additions; {MAX_WORK:,} are enough for an honest network.",
-            **details,
+            details,
         )
-    return Verdict.passed(f"{title}: your model has {count.total:,}.{idle}", **details)
+    return Verdict.passed(f"{title}: your model has {count.total:,}.{idle}", details)
 
 
 def _random(operation: str) -> str:
@@ -243,7 +243,7 @@ def pooling(candidate: Candidate, limits: Limits) -> Verdict:
         return Verdict.review(message)
     if not found.holds:
         return Verdict.failed(message)
-    return Verdict.passed(message, maps=list(found.maps))
+    return Verdict.passed(message, {"maps": list(found.maps)})
 
 
 @check("recipe")
@@ -258,7 +258,7 @@ def recipe(candidate: Candidate, limits: Limits) -> Verdict:
     if recipe.epochs > limits.epochs:
         return Verdict.failed(
             f"recipe: {recipe.epochs} epochs; at most {limits.epochs} are allowed.",
-            epochs=recipe.epochs,
+            {"epochs": recipe.epochs},
         )
     problem = _schedule_problem(recipe, candidate.images)
     if problem is None and graph is not None and "forward" not in candidate.mistakes:
@@ -271,19 +271,19 @@ def recipe(candidate: Candidate, limits: Limits) -> Verdict:
         return Verdict.review(
             f"recipe: {candidate.fixed:,} weights start from the same numbers whatever the seed.\n"
             "  Were they trained before? Let PyTorch draw them, without a seed of your own.",
-            fixed=candidate.fixed,
+            {"fixed": candidate.fixed},
         )
     untrained = 0 if graph is None else untrained_numbers(graph)
     if untrained > FREE_LITERALS:
         return Verdict.review(
             f"recipe: {untrained:,} stored numbers are never trained.\n"
             "  Were they trained before? A person must look.",
-            untrained=untrained,
+            {"untrained": untrained},
         )
     return Verdict.passed(
         f"recipe: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
         f"{type(recipe.optimizer).__name__}.",
-        epochs=recipe.epochs,
+        {"epochs": recipe.epochs},
     )
 
 
@@ -347,7 +347,9 @@ def _without_graph(candidate: Candidate, title: str) -> Verdict:
     mistake = candidate.mistakes.get("graph")
     if mistake is not None:
         return _from_mistake(title, mistake)
-    return Verdict.skipped(f"{title}: not looked at, as forward raised.", note="forward raised")
+    return Verdict.skipped(
+        f"{title}: not looked at, as forward raised.", {"note": "forward raised"}
+    )
 
 
 def _constant(scores: Tensor) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from eva.json_types import Json
 
+Details = dict[str, Json]
+
 
 class Status(StrEnum):
     """How a check ended; ``needs-review`` means that a person decides, and is never a zero."""
@@ -37,24 +39,28 @@ class Verdict:
     trace: str | None = None
 
     @classmethod
-    def passed(cls, message: str, **details: Json) -> Verdict:
+    def passed(cls, message: str, details: Details | None = None) -> Verdict:
         """It holds."""
-        return cls(status=Status.PASSED, message=message, details=details)
+        return cls(status=Status.PASSED, message=message, details=details or {})
 
     @classmethod
-    def failed(cls, message: str, *, trace: str | None = None, **details: Json) -> Verdict:
+    def failed(
+        cls, message: str, details: Details | None = None, *, trace: str | None = None
+    ) -> Verdict:
         """It does not hold."""
-        return cls(status=Status.FAILED, message=message, trace=trace, details=details)
+        return cls(status=Status.FAILED, message=message, trace=trace, details=details or {})
 
     @classmethod
-    def review(cls, message: str, *, trace: str | None = None, **details: Json) -> Verdict:
+    def review(
+        cls, message: str, details: Details | None = None, *, trace: str | None = None
+    ) -> Verdict:
         """It can't be decided by a program: a person must look."""
-        return cls(status=Status.NEEDS_REVIEW, message=message, trace=trace, details=details)
+        return cls(status=Status.NEEDS_REVIEW, message=message, trace=trace, details=details or {})
 
     @classmethod
-    def skipped(cls, message: str, **details: Json) -> Verdict:
+    def skipped(cls, message: str, details: Details | None = None) -> Verdict:
         """It was not looked at; the message says why."""
-        return cls(status=Status.SKIPPED, message=message, details=details)
+        return cls(status=Status.SKIPPED, message=message, details=details or {})
 
     def to_json(self) -> dict[str, Json]:
         """All fields."""

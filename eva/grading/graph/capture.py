@@ -105,7 +105,8 @@ def capture(target: str | Path, *, seed: int = 0, images: Images | None = None) 
             return Captured(name=name, seed=seed, images=images, mistakes=mistakes)
         recipe = _recipe(module, name, mistakes)
         network = _network(module, name, seed, mistakes)
-        graph, fixed, idle = None, 0, ()
+        graph, fixed = None, 0
+        idle: tuple[tuple[str, int], ...] = ()
         if network is not None and _runs(network, images, seed, mistakes):
             graph = _graph(network, recipe, images, mistakes)
             _try_out(network, recipe, images, mistakes)
@@ -388,7 +389,7 @@ def _alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor], rtol: float) 
 def _close(one: Tensor | None, other: Tensor | None, rtol: float) -> bool:
     if one is None or other is None or one.shape != other.shape:
         return False
-    scale = float(one.abs().max()) if one.numel() else 0.0
+    scale = float(one.nan_to_num().abs().max()) if one.numel() else 0.0
     return torch.allclose(one, other, rtol=rtol, atol=rtol * scale + 1e-8, equal_nan=True)
 
 

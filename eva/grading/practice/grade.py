@@ -239,7 +239,7 @@ class Grading:
             if trainer.run.status != "diverged":
                 raise
             return Verdict.failed(
-                f"training stopped: {error.problem}\n{error.hint}", note="training stopped"
+                f"training stopped: {error.problem}\n{error.hint}", {"note": "training stopped"}
             )
         from eva import plots  # matplotlib: 1 s of imports, which `eva check` has no use for
 
@@ -285,7 +285,7 @@ class _Progress(Callback):
 
 def _skipped(message: str, note: str, *checks: str) -> dict[str, Verdict]:
     return {
-        name: replace(Verdict.skipped(message, note=note), check=name)
+        name: replace(Verdict.skipped(message, {"note": note}), check=name)
         for name in checks or known_checks(trains=True)
     }
 

@@ -43,8 +43,8 @@ def test_graphs_of_the_first_experiments_train_as_their_models_do(path: str) -> 
 
 def assert_trains_alike(found: Captured) -> None:
     """Three steps of SGD on the same data: losses, gradients, statistics, then eval scores."""
-    assert found.model is not None
-    model, graph = found.model, found.trainable()
+    assert found.network is not None
+    model, graph = found.network, found.trainable()
     images = torch.randn(3, 4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([3, 1, 4, 1])
     for batch in images:

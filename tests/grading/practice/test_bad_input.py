@@ -80,12 +80,12 @@ def graded(folder: Path, source: str) -> dict[str, Verdict]:
         (
             HEAD + forward("return self.conv(x).mean((2, 3)).log() * float('nan')") + RECIPE,
             "shapes",
-            "10 of the 10 scores of a batch of 1 in train mode are NaN or infinite",
+            "10 of the 10 scores of a batch of 1 in eval mode are NaN or infinite",
         ),
         (HEAD + forward("return self.conv(x * 0).mean((2, 3))") + RECIPE, "shapes",
          "same for every"),
         (HEAD + forward("return self.conv(x).squeeze().mean((-1, -2))") + RECIPE, "shapes",
-         "a batch of 1 in train mode gives (10)"),
+         "a batch of 1 in eval mode gives (10)"),
         (HEAD + forward("return (self.conv(x).mean((2, 3)), x)") + RECIPE, "shapes", "a tuple"),
         (HEAD + forward("return self.conv(x).mean((2, 3)).argmax(1, True).expand(-1, 10)")
          + RECIPE, "shapes", "scores are floats"),
@@ -98,7 +98,7 @@ def graded(folder: Path, source: str) -> dict[str, Verdict]:
         ),
         (
             HEAD + "def build_model(): return nn.Sequential(nn.Conv2d(1, 9, 3), nn.Flatten(),"
-            " nn.LazyLinear(10), nn.BatchNorm1d(10))" + RECIPE,
+            " nn.LazyLinear(10), nn.BatchNorm1d(10))\nRECIPE = Recipe(batch_size=1)\n",
             "shapes",
             "a batch of 1 in train mode raised ValueError: Expected more than 1 value per channel",
         ),
@@ -167,8 +167,8 @@ def test_target_that_is_no_submission_is_told(
 def test_what_export_cannot_write_is_for_a_person_and_no_failure(tmp_path: Path) -> None:
     source = HEAD + forward("if x.mean() > 9: x = x * 2\nreturn self.conv(x).mean((2, 3))") + RECIPE
     verdicts = graded(tmp_path, source)
-    assert verdicts["shapes"].status == Status.PASSED
-    for check in ("under_10k", "under_8k", "pooling"):
+    assert verdicts["recipe"].status == Status.PASSED
+    for check in ("shapes", "under_10k", "under_8k", "pooling"):
         assert verdicts[check].status == Status.NEEDS_REVIEW
         assert "torch.export" in verdicts[check].message
         assert "usual reasons" in verdicts[check].message
