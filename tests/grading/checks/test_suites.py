@@ -76,8 +76,10 @@ def assert_trains_alike(found: Captured) -> None:
 
 @pytest.mark.parametrize("path", CHEATS, ids=name)
 def test_cheat_is_refused_with_a_reason_and_nothing_else_is_wrong_with_it(path: Path) -> None:
-    verdicts = run_fast_checks(capture(path))
-    refused = {v.check: v for v in verdicts if v.status != Status.PASSED}
+    found = capture(path)
+    refused = {v.check: v for v in run_fast_checks(found) if v.status != Status.PASSED}
+    if found.graph is None:  # what can't be counted has no shapes to be seen either
+        assert refused.pop("shapes").status == Status.NEEDS_REVIEW
     assert {v.status for v in refused.values()} <= {Status.FAILED, Status.NEEDS_REVIEW}
     assert all(len(v.message) > 30 for v in refused.values())
     if name(path).startswith(POOLING):
