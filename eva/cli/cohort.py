@@ -219,7 +219,7 @@ def _show(progress: Progress) -> None:
         )
 
 
-def gradescope(
+def gradescope_command(
     folder: Annotated[Path, typer.Argument(help="Made anew; zip its content and upload that.")],
     assignment: AssignmentOption = "mnist_8k",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each network.")] = 3,

@@ -12,8 +12,8 @@ from eva.errors import DataError
 data_app = typer.Typer(help="Find, fetch and verify MNIST.", no_args_is_help=True)
 
 
-@data_app.command()
-def fetch() -> None:
+@data_app.command("fetch")
+def fetch_command() -> None:
     """Download MNIST into the user's cache, and verify it."""
     with friendly_errors():
         from eva.data import mnist_files
@@ -21,8 +21,8 @@ def fetch() -> None:
         out.print(f"MNIST is in {mnist_files.fetch()}.", markup=False, highlight=False)
 
 
-@data_app.command()
-def verify(data_dir: DataDirOption = None) -> None:
+@data_app.command("verify")
+def verify_command(data_dir: DataDirOption = None) -> None:
     """Compare the files' checksums with the published ones."""
     with friendly_errors():
         from eva.data import mnist_files
@@ -31,8 +31,8 @@ def verify(data_dir: DataDirOption = None) -> None:
             out.print(f"ok  {file}", markup=False, highlight=False, soft_wrap=True)
 
 
-@data_app.command()
-def where(data_dir: DataDirOption = None) -> None:
+@data_app.command("where")
+def where_command(data_dir: DataDirOption = None) -> None:
     """Print the folder that full MNIST is read from."""
     with friendly_errors():
         out.print(str(_where(data_dir)), markup=False, highlight=False, soft_wrap=True)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from eva.grading.checks.rubric import Assignment
 
 
-def check(
+def check_command(
     submission: SubmissionArgument,
     assignment: AssignmentOption = "mnist_8k",
     hints: HintsOption = 0,
@@ -57,10 +57,10 @@ def check(
 ) -> None:
     """Run the fast checks of an assignment: no training, no data."""
     with friendly_errors():
-        from eva.grading.practice.grade import check as run_checks
+        from eva.grading.practice.grade import check
 
         _load_rubric(assignment)
-        report = run_checks(submission, assignment, hints=hints)
+        report = check(submission, assignment, hints=hints)
         if as_json:
             sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
         else:
@@ -68,7 +68,7 @@ def check(
     raise typer.Exit(report.exit_code)
 
 
-def grade(
+def grade_command(
     submissions: Annotated[
         list[str],
         typer.Argument(
@@ -169,7 +169,7 @@ def grade(
     raise typer.Exit(1 if 1 in codes else max(codes))
 
 
-def watch(
+def watch_command(
     submission: SubmissionArgument,
     assignment: AssignmentOption = "mnist_8k",
     hints: HintsOption = 0,
@@ -177,7 +177,7 @@ def watch(
     """Run the fast checks at every save, until Ctrl-C."""
     with friendly_errors():
         from eva.grading.checks.report import Report
-        from eva.grading.practice.watch import watch as keep_watching
+        from eva.grading.practice.watch import watch
 
         _load_rubric(assignment)
 
@@ -190,7 +190,7 @@ def watch(
             out.print("\nWatching; Ctrl-C ends it.", style="dim")
 
         try:
-            keep_watching(submission, assignment, show=show, hints=hints)
+            watch(submission, assignment, show=show, hints=hints)
         except KeyboardInterrupt:
             out.print()
 

@@ -35,7 +35,7 @@ class SummaryFormat(StrEnum):
     CSV = "csv"
 
 
-def summary(
+def summary_command(
     target: TargetArgument,
     sizes: InputOption,
     format: Annotated[SummaryFormat, typer.Option(help="How to show it.")] = SummaryFormat.RICH,
@@ -50,8 +50,7 @@ def summary(
 ) -> None:
     """Show what every layer of a model gets, gives, holds and sees."""
     with friendly_errors():
-        from eva.model_summary import ModelForwardError, Summary, parse_size
-        from eva.model_summary import summary as summarize
+        from eva.model_summary import ModelForwardError, Summary, parse_size, summary
         from eva.model_summary.columns import DEFAULT_COLUMNS
         from eva.submission import load_model
 
@@ -64,14 +63,14 @@ def summary(
         shown = DEFAULT_COLUMNS if columns is None else columns.split(",")
         parsed = [parse_size(size) for size in sizes]
         try:
-            show(summarize(model, parsed, columns=shown, depth=depth, ops=ops))
+            show(summary(model, parsed, columns=shown, depth=depth, ops=ops))
         except ModelForwardError as error:
             show(error.summary)
             err.print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(FAILED) from error
 
 
-def rf(
+def rf_command(
     target: TargetArgument,
     sizes: InputOption,
     layer: Annotated[
@@ -113,7 +112,7 @@ def _join(values: tuple[object, ...]) -> str:
     return texts[0] if len(set(texts)) == 1 else " x ".join(texts)
 
 
-def onnx(
+def onnx_command(
     submission: SubmissionArgument,
     checkpoint: Annotated[
         Path | None,

@@ -11,7 +11,7 @@ import typer
 from eva.cli.options import friendly_errors, out
 
 
-def new(
+def new_command(
     assignment: Annotated[
         str,
         typer.Argument(help="Its name, such as mnist_8k, or a folder with assignment.toml."),

@@ -10,7 +10,7 @@ import typer
 from eva.cli.options import friendly_errors, out
 
 
-def plot(
+def plot_command(
     records: Annotated[list[Path], typer.Argument(help="Run records (JSON).")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
 ) -> None:

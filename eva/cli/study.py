@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 RAY = "On a Ray cluster"
 
 
-def study(
+def study_command(
     submission: SubmissionArgument,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trains 0, 1, ... N-1.")] = 10,
     jobs: Annotated[
@@ -80,7 +80,7 @@ def study(
         found = load_announced(data, data_dir).name
         progress = _Progress(seeds)
         try:
-            found_study = run_study(
+            study = run_study(
                 submission,
                 seeds=seeds,
                 out=folder,
@@ -100,10 +100,10 @@ def study(
             err.print("\nInterrupted; all records are kept: the same command goes on.")
             raise typer.Exit(INTERRUPTED) from None
         if as_json:
-            sys.stdout.write(found_study.to_json())
+            sys.stdout.write(study.to_json())
             return
-        out.print(_table(found_study))
-        for line in _sentences(found_study):
+        out.print(_table(study))
+        for line in _sentences(study):
             out.print(line, highlight=False, markup=False)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from eva.record import Run
 
 
-def train(
+def train_command(
     submission: SubmissionArgument,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,
@@ -105,7 +105,7 @@ def train(
             out.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
 
 
-def lr_find(
+def lr_find_command(
     submission: SubmissionArgument,
     data: DataOption = "auto",
     data_dir: DataDirOption = None,

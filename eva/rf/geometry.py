@@ -144,17 +144,17 @@ class Window:
 
         Where unit 0 sees nothing, the first unit that sees something, moved back by its jumps.
         """
-        centers = self._centres
+        centers = self._centers
         return centers[0] if centers else None
 
     @cached_property
     def drift(self) -> Fraction | None:
         """Mean over the phases of (center - unit * jump): equal for branches that are aligned."""
-        centers = self._centres
+        centers = self._centers
         return sum(centers, Fraction(0)) / len(centers) if centers else None
 
     @cached_property
-    def _centres(self) -> list[Fraction]:
+    def _centers(self) -> list[Fraction]:
         return [
             t.low + Fraction(t.span - 1, 2) - phase * self.jump
             for phase, t in enumerate(self.taps)

@@ -60,7 +60,7 @@ def test_mini_has_no_image_in_both_parts(mini) -> None:
     assert sum(bytes(image.flatten().tolist()) in train for image in mini.test_images) == 0
 
 
-def test_normalised_digits_have_mean_zero(mini) -> None:
+def test_normalized_digits_have_mean_zero(mini) -> None:
     images = normalize(to_float(mini.train_images))
     assert abs(images.mean()) < 0.05
     assert abs(images.std() - 1) < 0.05

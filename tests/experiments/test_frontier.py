@@ -70,7 +70,7 @@ def test_the_repeated_kernel_is_one_parameter_and_used_at_every_time() -> None:
     assert [tuple(shape[1:]) for shape in calls] == [(34, 6, 6), (34, 4, 4)]
 
 
-def slant_and_centre(images: Tensor) -> tuple[Tensor, Tensor]:
+def slant_and_center(images: Tensor) -> tuple[Tensor, Tensor]:
     """Slope of x against y over the ink, and the center of mass in pixels from the middle."""
     rows = (torch.arange(28.0) - 13.5).view(1, 28, 1)
     columns = rows.mT
@@ -82,9 +82,9 @@ def slant_and_centre(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_upright_digits_have_no_slant_and_stand_in_the_middle() -> None:
     digits = to_float(load_mini().test_images)
-    slant, center = slant_and_centre(digits)
+    slant, center = slant_and_center(digits)
     assert slant.abs().mean() > 0.15 and center.abs().max() > 0.4
-    slant, center = slant_and_centre(Upright()(digits))
+    slant, center = slant_and_center(Upright()(digits))
     assert slant.abs().mean() < 0.02
     assert center.abs().mean() < 0.01
 
