@@ -229,12 +229,24 @@ def _of_experiment(name: str) -> dict[str, str]:
     return {f"{name}.{key}": value for key, value in numbers.items()}
 
 
+def _replayed(name: str) -> float:
+    """Test accuracy of the replay's last epoch, on mnist-mini."""
+    return Run.load(RECORDS / "replay" / f"{name}.json").rows[-1].test_accuracy
+
+
 def numbers() -> dict[str, str]:
     """Every number that a page may quote, by its name."""
     found: dict[str, str] = {}
     for name in NAMES:
         found |= _of_experiment(name)
     found["conditions"] = conditions([run for name in NAMES for run in load(name)])
+    for earlier, name in zip(PUBLISHED, [*PUBLISHED][1:], strict=False):
+        means = [
+            statistics.mean(r.rows[-1].test_accuracy for r in load(n)) for n in (earlier, name)
+        ]
+        found[f"{name}.step"] = f"{means[1] - means[0]:+.2f}"
+    for name in PUBLISHED:
+        found[f"replay.{name}"] = f"{_replayed(name):.1f}"
     error = 100 * math.sqrt(0.994 * 0.006 / 10_000)
     found["binomial.error"] = f"{error:.3f}"
     found["binomial.images"] = f"{error / 100 * 10_000:.1f}"

@@ -1,5 +1,6 @@
 """What the pages say in words about the experiments is true of the records."""
 
+import re
 import statistics
 from collections.abc import Callable
 from functools import cache
@@ -8,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from torch.nn import Linear
 
+from eva.recipe import Recipe
 from eva.record import Run
 
 RECORDS = Path(__file__).parents[2] / "docs" / "records"
@@ -20,6 +23,12 @@ def runs(name: str) -> list[Run]:
     if not found:
         pytest.skip(f"no record of {name}")
     return found
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe of an experiment."""
+    recipe: Recipe = import_module(f"eva.experiments.{name}").RECIPE
+    return recipe
 
 
 def mean(name: str, kind: str = "test") -> list[float]:
@@ -85,6 +94,99 @@ def test_3_has_little_more_than_half_of_1s_parameters_and_ends_higher() -> None:
 def test_the_reference_has_no_jump_and_holds_in_nine_runs_of_ten() -> None:
     assert max(map(abs, rises("reference")[4:])) < 0.1
     assert statistics.mean(run.held() for run in runs("reference")) >= 0.9
+
+
+def test_3_doubles_the_rate_of_2_and_4_multiplies_it_by_five() -> None:
+    rates = [recipe_of(name).optimizer.lr for name in ("exp2", "exp3", "exp4")]
+    assert (rates[1] / rates[0], rates[2] / rates[1]) == pytest.approx((2, 5))
+
+
+def test_3_has_seven_kinds_of_augmentation_of_which_4_keeps_four_unchanged() -> None:
+    third, fourth = recipe_of("exp3").augment, recipe_of("exp4").augment
+    assert len({part.kind for part in third}) == 7
+    assert third[:4] == fourth and recipe_of("exp5") == recipe_of("exp4")
+
+
+def test_the_reference_rotates_scales_and_shifts_less_than_5_and_does_not_shear() -> None:
+    ours = {part.kind: part for part in recipe_of("reference").augment}
+    theirs = {part.kind: part for part in recipe_of("exp5").augment}
+    assert "shear" not in ours and "shear" in theirs
+    assert ours["rotation"].degrees < theirs["rotation"].degrees  # type: ignore[union-attr]
+    assert ours["scale"].fraction < theirs["scale"].fraction  # type: ignore[union-attr]
+    assert ours["shift"].pixels < theirs["shift"].pixels  # type: ignore[union-attr]
+
+
+def test_2_has_its_largest_layer_at_the_end() -> None:
+    model = import_module("eva.experiments.exp2").build_model()
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    assert isinstance(dict(model.named_modules())[max(sizes, key=sizes.__getitem__)[:-7]], Linear)
+
+
+def test_5_does_not_show_that_it_is_steadier_than_4() -> None:
+    held = {name: sum(run.held() for run in runs(name)) for name in ("exp4", "exp5")}
+    last = {name: [run.rows[-1].test_accuracy for run in runs(name)] for name in held}
+    assert held["exp5"] <= held["exp4"]
+    assert statistics.stdev(last["exp5"]) >= statistics.stdev(last["exp4"])
+
+
+def test_with_a_fifteenth_of_the_images_all_five_are_worse() -> None:
+    for name in ("exp1", "exp2", "exp3", "exp4", "exp5"):
+        small = Run.load(RECORDS / "replay" / f"{name}.json")
+        assert small.data.train_size == 4_000
+        assert small.rows[-1].test_accuracy < min(r.rows[-1].test_accuracy for r in runs(name))
+
+
+COMPARES = re.compile(
+    r"\b(milder|stronger|steadier|calmer|smoother|largest|smallest|strongest|most|least|best|worst"
+    r"|higher|lower|better|worse|larger|faster|slower|same order)\b"
+)
+# Sentences of the experiments' pages that compare, and say no number made from a record: a test
+# above holds each, or it defines a word and claims nothing.
+HELD = {
+    "It is the largest layer of the network,": test_2_has_its_largest_layer_at_the_end,
+    "starts five times higher": test_3_doubles_the_rate_of_2_and_4_multiplies_it_by_five,
+    "makes results steadier.": test_5_does_not_show_that_it_is_steadier_than_4,
+    "ends higher.": test_3_has_little_more_than_half_of_1s_parameters_and_ends_higher,
+    "all five are worse.": test_with_a_fifteenth_of_the_images_all_five_are_worse,
+}
+CLAIMS_NOTHING = (
+    "the published numbers are the best epoch of one run",
+    "*Published* numbers are the best epoch of one run",
+    "Read the summary from the largest number down",
+    "Are they higher?",
+    "What about the worst case?",
+    "so most candidates got a single seed",
+    "is the safer answer",
+    "need not be a better network",
+    "and better below 8,000",
+    "the best of 15 looks is a lucky look",
+    "the lowest of the last four epochs, of the worst seed",
+    "A pool takes the largest of 2x2 neighbors",
+    "worst late epoch is well above",
+)
+
+
+def comparisons(text: str) -> list[str]:
+    """Sentences of a page that compare in words; tables, code and pictures left out."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines = [line for line in text.splitlines() if not line.startswith(("|", "<", "--8<--"))]
+    return [s for line in lines for s in re.split(r"(?<=[.:?;])\s", line) if COMPARES.search(s)]
+
+
+PAGES = sorted((RECORDS.parent / "experiments").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, RECORDS.parent / "interactive" / "replay.md"])
+def test_a_comparison_is_computed_or_held_by_a_test(page: Path) -> None:
+    known = (*HELD, *CLAIMS_NOTHING)
+    loose = [s for s in comparisons(page.read_text()) if not any(k in s for k in known)]
+    assert [s for s in loose if "{{" not in s] == []
+
+
+def test_a_new_comparison_in_prose_is_noticed() -> None:
+    assert comparisons("The augmentation is a little milder. It has {{ exp4.test }} %.") == [
+        "The augmentation is a little milder."
+    ]
 
 
 def test_a_claim_that_does_not_hold_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

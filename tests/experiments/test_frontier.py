@@ -1,5 +1,6 @@
 """The small networks are as small as their names say, legal, and described by their records."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,14 @@ from eva.studies import summarize
 from eva.submission import load_submission
 
 RECORDS = Path(__file__).parents[2] / "docs" / "records" / "frontier"
-PARAMETERS = {"under_1000": 976, "under_2000": 1_976, "under_3500": 3_472, "under_5000": 4_914}
+PARAMETERS = {
+    "under_697": 684,
+    "under_1000": 976,
+    "under_2000": 1_952,
+    "under_3500": 3_372,
+    "under_5000": 4_914,
+    "under_8000": 7_458,
+}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -44,7 +52,7 @@ def test_the_judge_finds_no_more_numbers_stored(name: str) -> None:
 def test_the_fast_checks_accept_it_or_say_what_a_person_must_decide(name: str) -> None:
     verdicts = run_fast_checks(capture(f"eva.experiments.frontier.{name}"))
     open_ = {v.check: v.message for v in verdicts if v.status != Status.PASSED}
-    assert set(open_) == ({"pooling"} if name == "under_1000" else set())
+    assert set(open_) == (set() if name == "under_8000" else {"pooling"})
     assert all("positions" in message for message in open_.values())  # Upright reads where ink is
 
 
@@ -59,12 +67,46 @@ def test_records_are_of_this_submission_and_whole(name: str) -> None:
         assert (run.data.name, len(run.rows), run.status) == ("mnist", 15, "finished")
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_story_tells_the_mean_of_the_records(name: str) -> None:
+    runs = [Run.load(path) for path in (RECORDS / name).glob("seed*.json")]
+    story = " ".join(
+        str(load_submission(f"eva.experiments.frontier.{name}").module.__doc__).split()
+    )
+    mean = sum(run.rows[-1].test_accuracy for run in runs) / len(runs)
+    assert f"{mean:.2f} %" in story and f"{len(runs)} seeds" in story
+    held = sum(run.held() for run in runs)
+    assert "held" not in story.partition("Result:")[2] or (
+        f"{held} of {len(runs)} held" in story or f"All {held} held" in story
+    )
+
+
+def test_a_record_from_another_machine_is_of_the_same_submission() -> None:
+    for path in sorted((RECORDS.parent / "robustness").glob("*/seed*.json")):
+        run = Run.load(path)
+        assert run.recipe == load_submission(run.submission).recipe
+        assert run.status == "finished" and len(run.rows) == run.recipe.epochs
+        assert run.data.train_size == 60_000
+
+
+def test_what_the_search_tried_was_held_out_and_is_whole() -> None:
+    search = json.loads((RECORDS / "search.json").read_text())
+    assert "held out" in search["data"]
+    keys = [
+        (r["problem"], r["network"], r["activation"], str(r["recipe"]), r["seed"])
+        for r in search["runs"]
+    ]
+    assert len(keys) == len(set(keys))
+    for run in search["runs"]:
+        assert len(run["held_out_accuracy"]) == min(4, run["recipe"]["epochs"])
+
+
 def test_the_repeated_kernel_is_one_parameter_and_used_at_every_time() -> None:
     model = load_submission("eva.experiments.frontier.under_5000").build(0)
     shapes = [tuple(p.shape) for p in model.parameters()]
     assert shapes.count((34, 1, 3, 3)) == shapes.count((34, 34, 1, 1)) == 1
     calls = []
-    repeated = model[5]  # type: ignore[index]
+    repeated = model[1].body[5]  # type: ignore[index, union-attr]
     repeated.body.register_forward_hook(lambda module, inputs, output: calls.append(output.shape))
     model(torch.zeros(2, 1, 28, 28))
     assert [tuple(shape[1:]) for shape in calls] == [(34, 6, 6), (34, 4, 4)]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What is searched: networks in a shorthand, and changes of a recipe.
 
 `c8` is a 3x3 convolution to 8 channels, `d16` a depthwise-separable one, `d16x2` one that is used
@@ -8,7 +9,7 @@ the digit set upright, `v` five looks in testing.  At the end a 1x1 convolution 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -53,7 +54,11 @@ def build(spec: str, act: str = "silu") -> nn.Module:
             width, _, times = rest.partition("x")
             to = int(width)
             body = conv(channels, to) if letter == "c" else separable(channels, to)
-            layers.append(Repeated(body, to, times=int(times or 1), act=kind) if times else once(body, to, kind))
+            layers.append(
+                Repeated(body, to, times=int(times or 1), act=kind)
+                if times
+                else once(body, to, kind)
+            )
             channels = to
     model: nn.Module = nn.Sequential(*layers, gap_head(channels))
     if views:
@@ -134,7 +139,10 @@ class Problem:
     base: Candidate
     networks: tuple[tuple[str, str], ...]
     changes: tuple[dict[str, Any], ...]
-    rungs: tuple[tuple[int, int], ...] = ((12, 2), (5, 4))  # how many go on, with how many more seeds
+    rungs: tuple[tuple[int, int], ...] = (
+        (12, 2),
+        (5, 4),
+    )  # how many go on, with how many more seeds
     submission: str = ""
 
     def start(self) -> list[Candidate]:
@@ -159,11 +167,7 @@ PROBLEMS = (
     Problem(
         "reference", 7_999,
         Candidate("c10 c14 m d42 d44 d44x2"),
-        both(
-            "c10 c14 m d44 d46 d46x2", "c12 c16 m d36 d40 d40x2", "c10 c16 m d56 d56x3",
-            "c10 c18 m d36 d42 d42x2", "c12 d24 m d44 d46 d46x2", "c8 c8 c14 m d40 d42 d42x2",
-            "c10 c14 m d32 d36 d36 d36x2", "c12 c14 m d42 d44 d44x2",
-        ) + (("c10 c14 m d42 d44 d44x2", "hardswish"),),
+        (*both("c10 c14 m d44 d46 d46x2", "c12 c16 m d36 d40 d40x2", "c10 c16 m d56 d56x3", "c10 c18 m d36 d42 d42x2", "c12 d24 m d44 d46 d46x2", "c8 c8 c14 m d40 d42 d42x2", "c10 c14 m d32 d36 d36 d36x2", "c12 c14 m d42 d44 d44x2"), ("c10 c14 m d42 d44 d44x2", "hardswish")),
         (
             {"shear": 8.0}, {"shear": 8.0, "scale": 0.1, "shift": 2.0}, {"rot": 12.0, "scale": 0.1, "shift": 2.0},
             {"shift": 1.0}, {"rot": 7.0}, {"lr": 0.15}, {"lr": 0.2}, {"wd": 2e-4}, {"wd": 5e-5},
@@ -239,7 +243,11 @@ PROBLEMS = (
 if __name__ == "__main__":
     for p in PROBLEMS:
         found = p.start()
-        print(p.name, len(found), [(c.spec, parameters(c.spec)) for c in dict.fromkeys(found)][: len(p.networks) + 1])
+        print(
+            p.name,
+            len(found),
+            [(c.spec, parameters(c.spec)) for c in dict.fromkeys(found)][: len(p.networks) + 1],
+        )
         dropped = [(s, parameters(s)) for s, _ in p.networks if parameters(s) > p.limit]
         print("  DROPPED", dropped)
         for c in found:

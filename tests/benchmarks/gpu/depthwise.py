@@ -40,7 +40,17 @@ def _forward(x, weight, y, total, height, width, out_height, out_width, channels
     tl.store(y + n, acc, known)
 
 
-@triton.jit(do_not_specialize=["positions", "height", "width", "out_height", "out_width", "channels", "chunk"])
+@triton.jit(
+    do_not_specialize=[
+        "positions",
+        "height",
+        "width",
+        "out_height",
+        "out_width",
+        "channels",
+        "chunk",
+    ]
+)
 def _weights(x, dy, partial, positions, height, width, out_height, out_width, channels, chunk,
              CHANNELS: tl.constexpr, POSITIONS: tl.constexpr):  # fmt: skip
     k = tl.program_id(1)
@@ -64,9 +74,7 @@ def _run(x: Tensor, weight: Tensor, pad: int, flip: bool) -> Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
     batch, channels, height, width = x.shape
     out = (height + 2 * pad - 2, width + 2 * pad - 2)
-    y = torch.empty(
-        (batch, channels, *out), device=x.device, memory_format=torch.channels_last
-    )
+    y = torch.empty((batch, channels, *out), device=x.device, memory_format=torch.channels_last)
     total = y.numel()
     _forward[(triton.cdiv(total, BLOCK),)](
         x, weight.contiguous(), y, total, height, width, *out, channels,

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Small networks and their recipes, searched on held-out training images, many at a time.
 
     python tests/benchmarks/gpu/search.py smoke|search|finals --seconds 500 --out FOLDER
@@ -19,13 +20,12 @@ import tarfile
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Generator, Iterable
-from dataclasses import asdict
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from candidates import PROBLEMS, Candidate, Problem, build, parameters, recipe, with_  # noqa: E402
+from candidates import PROBLEMS, Candidate, Problem, build, parameters, recipe, with_
 
 SCRATCH = Path("/tmp/evidence")  # outlives a call while the machine is warm
 LAST = 4
@@ -70,7 +70,7 @@ def looks(t: Any) -> dict[str, float]:
     return found
 
 
-def Nine(body: Any) -> Any:  # noqa: N802
+def Nine(body: Any) -> Any:
     """Looks to the corners as well."""
     import torch
     import torch.nn.functional as F
@@ -118,8 +118,13 @@ def worker(tasks: Any, results: Any, device: str, depthwise: str, stop_at: float
     if TINY:
         from dataclasses import replace
 
-        full = replace(full, train_images=full.train_images[:1100], train_labels=full.train_labels[:1100],
-                       test_images=full.test_images[:500], test_labels=full.test_labels[:500])
+        full = replace(
+            full,
+            train_images=full.train_images[:1100],
+            train_labels=full.train_labels[:1100],
+            test_images=full.test_images[:500],
+            test_labels=full.test_labels[:500],
+        )
     held = full.holdout(300 if TINY else 10_000)
     checksum = full.checksum
     full, held = full.to(device), held.to(device)
@@ -162,7 +167,7 @@ def worker(tasks: Any, results: Any, device: str, depthwise: str, stop_at: float
                 out["runs"].append(one)
         except Exception:
             out["error"] = traceback.format_exc()
-        trainers = runs = t = None  # noqa: F841
+        trainers = runs = t = None
         if device == "cuda":
             torch.cuda.empty_cache()
         out["seconds"] = time.time() - started
@@ -225,8 +230,13 @@ def crosses(problem: Problem, scores: Scores) -> list[Candidate]:
     base = problem.base
     networks = [c for c in ranked if c.changes == base.changes][:3]
     own = dict(base.changes)
-    changed = [c for c in ranked if (c.spec, c.act) == (base.spec, base.act) and c != base
-               and scores.score(problem.name, c) > scores.score(problem.name, base) - 0.02][:3]
+    changed = [
+        c
+        for c in ranked
+        if (c.spec, c.act) == (base.spec, base.act)
+        and c != base
+        and scores.score(problem.name, c) > scores.score(problem.name, base) - 0.02
+    ][:3]
     deltas = [{k: v for k, v in c.changes if own.get(k) != v} for c in changed]
     found = [with_(n, **d) for n in networks for d in deltas]
     if len(deltas) > 1:
@@ -253,12 +263,16 @@ def halving(problem: Problem, scores: Scores) -> Generator[list[tuple[Candidate,
         seed += 3
 
 
-def start_workers(number: int, device: str, depthwise: str, stop_at: float) -> tuple[list[Any], Any, Any]:
+def start_workers(
+    number: int, device: str, depthwise: str, stop_at: float
+) -> tuple[list[Any], Any, Any]:
     """Processes with one queue of tasks."""
     context = mp.get_context("spawn")
     tasks, results = context.Queue(), context.Queue()
     found = [
-        context.Process(target=worker, args=(tasks, results, device, depthwise, stop_at), daemon=True)
+        context.Process(
+            target=worker, args=(tasks, results, device, depthwise, stop_at), daemon=True
+        )
         for _ in range(number)
     ]
     for process in found:
@@ -347,7 +361,14 @@ def search(seconds: float, out: Path, device: str, size: int, number: int, depth
         flying -= 1
         if got["error"] or got.get("fallback"):
             errors += 1
-            log(out, {"error": got["error"], "fallback": got.get("fallback"), "jobs": got["task"]["jobs"]})
+            log(
+                out,
+                {
+                    "error": got["error"],
+                    "fallback": got.get("fallback"),
+                    "jobs": got["task"]["jobs"],
+                },
+            )
             if errors < 4:
                 say(f"ERROR {(got['error'] or got['fallback'])[-700:]}")
         for run in got["runs"]:
@@ -376,7 +397,8 @@ def search(seconds: float, out: Path, device: str, size: int, number: int, depth
             nine = [r["looks"]["nine"] - r["accuracy"][-1] for r in runs if r.get("looks")]
             say(
                 f"{statistics.mean(accuracy):.3f} low {min(lows):.2f} n {len(runs)} score {scores.score(p.name, c):.3f} "
-                f"{parameters(c.spec)} {c.name}" + (f" nine {statistics.mean(nine):+.3f}" if nine else "")
+                f"{parameters(c.spec)} {c.name}"
+                + (f" nine {statistics.mean(nine):+.3f}" if nine else "")
             )
     for folder in (out, SCRATCH):
         (folder / "picks.json").write_text(json.dumps(picks, indent=1))
@@ -385,7 +407,17 @@ def search(seconds: float, out: Path, device: str, size: int, number: int, depth
         p.terminate()
 
 
-def finals(seconds: float, out: Path, device: str, size: int, number: int, depthwise: str, picks: Path, only: str, seeds: int) -> None:
+def finals(
+    seconds: float,
+    out: Path,
+    device: str,
+    size: int,
+    number: int,
+    depthwise: str,
+    picks: Path,
+    only: str,
+    seeds: int,
+) -> None:
     """Ten seeds of each pick, with the test images."""
     stop_at = BEGAN + seconds
     processes, tasks, results = start_workers(number, device, depthwise, stop_at)
@@ -419,7 +451,9 @@ def finals(seconds: float, out: Path, device: str, size: int, number: int, depth
             low = [min(r["accuracy"]) for r in found[name] if r["accuracy"]]
             if not last:
                 continue
-            say(f"{name}: n {len(last)} mean {statistics.mean(last):.3f} last {sorted(last)} low {sorted(low)} ({got['seconds']:.1f} s)")
+            say(
+                f"{name}: n {len(last)} mean {statistics.mean(last):.3f} last {sorted(last)} low {sorted(low)} ({got['seconds']:.1f} s)"
+            )
         with tarfile.open(out / "records.tar.gz", "w:gz") as tar:
             tar.add(records, "records")
     for p in processes:
@@ -486,11 +520,17 @@ def smoke(out: Path) -> None:
 
     say(f"torch {torch.__version__} {torch.cuda.get_device_name()}")
     found: dict[str, Any] = {}
-    x = torch.randn(64, 42, 10, 10, device="cuda").to(memory_format=torch.channels_last).requires_grad_()
+    x = (
+        torch.randn(64, 42, 10, 10, device="cuda")
+        .to(memory_format=torch.channels_last)
+        .requires_grad_()
+    )
     w = torch.randn(42, 1, 3, 3, device="cuda", requires_grad=True)
     y, z = depthwise.Depthwise.apply(x, w), F.conv2d(x.double(), w.double(), groups=42)
     g = torch.randn_like(y)
-    pairs = zip(torch.autograd.grad(y, (x, w), g), torch.autograd.grad(z, (x, w), g.double()), strict=True)
+    pairs = zip(
+        torch.autograd.grad(y, (x, w), g), torch.autograd.grad(z, (x, w), g.double()), strict=True
+    )
     say(f"depthwise error {[float((a - b).norm() / b.norm()) for a, b in pairs]}")
     specs = list(dict.fromkeys((c.spec, c.act) for p in PROBLEMS for c in p.start()))
     context = mp.get_context("spawn")
@@ -501,11 +541,22 @@ def smoke(out: Path) -> None:
         p.join(60)
     say(f"compiled {len(specs)} networks, exits {[p.exitcode for p in compilers]}")
     spec = "c10 c14 m d42 d44 d44x2"
-    for kind, m in (("cudnn", 1), ("triton", 1), ("native", 1), ("triton", 4), ("triton", 8), ("triton", 16), ("cudnn", 8), ("native", 8)):
+    for kind, m in (
+        ("cudnn", 1),
+        ("triton", 1),
+        ("native", 1),
+        ("triton", 4),
+        ("triton", 8),
+        ("triton", 16),
+        ("cudnn", 8),
+        ("native", 8),
+    ):
         try:
             ms = probe(kind, m, spec)
             found[f"{kind} {m}"] = ms
-            say(f"{kind} {m} together: {ms:.3f} ms a step, {ms / m:.4f} each, {14070 * ms / m / 1000:.2f} s a training")
+            say(
+                f"{kind} {m} together: {ms:.3f} ms a step, {ms / m:.4f} each, {14070 * ms / m / 1000:.2f} s a training"
+            )
         except Exception:
             say(f"{kind} {m}: {traceback.format_exc()[-600:]}")
         (out / "probe.json").write_text(json.dumps(found))
@@ -514,7 +565,12 @@ def smoke(out: Path) -> None:
     for number, m in ((2, 8), (3, 8)):
         try:
             ready, go, results = context.Semaphore(0), context.Event(), context.Queue()
-            processes = [context.Process(target=probe_process, args=(kind, m, spec, ready, go, results), daemon=True) for _ in range(number)]
+            processes = [
+                context.Process(
+                    target=probe_process, args=(kind, m, spec, ready, go, results), daemon=True
+                )
+                for _ in range(number)
+            ]
             for p in processes:
                 p.start()
             for _ in processes:
@@ -523,7 +579,9 @@ def smoke(out: Path) -> None:
             go.set()
             ms = [results.get(timeout=40) for _ in processes]
             found[f"{number} processes, {kind} {m}"] = ms
-            say(f"{number} processes of {m}: {ms} ms a step, {14070 * statistics.mean(ms) / m / number / 1000:.2f} s a training")
+            say(
+                f"{number} processes of {m}: {ms} ms a step, {14070 * statistics.mean(ms) / m / number / 1000:.2f} s a training"
+            )
             for p in processes:
                 p.terminate()
         except Exception:
@@ -537,7 +595,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("mode", choices=["smoke", "search", "finals"])
     parser.add_argument("--seconds", type=float, default=500)
-    parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", "/tmp/evidence-out")))
+    parser.add_argument(
+        "--out", type=Path, default=Path(os.environ.get("OUT", "/tmp/evidence-out"))
+    )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--size", type=int, default=8, help="Trainings in a graph.")
     parser.add_argument("--processes", type=int, default=2)
@@ -553,4 +613,6 @@ if __name__ == "__main__":
     elif o.mode == "search":
         search(o.seconds, o.out, o.device, o.size, o.processes, o.depthwise)
     else:
-        finals(o.seconds, o.out, o.device, o.size, o.processes, o.depthwise, o.picks, o.only, o.seeds)
+        finals(
+            o.seconds, o.out, o.device, o.size, o.processes, o.depthwise, o.picks, o.only, o.seeds
+        )

@@ -34,7 +34,9 @@ Function = Callable[..., Any]
 def update_average(average: nn.Module, model: nn.Module, weight: Tensor) -> None:
     """As :func:`eva.training.optimizer.update_average`, in a kernel for many tensors."""
     pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
-    old, new = (list(side) for side in zip(*[p for p in pairs if p[0].is_floating_point()], strict=True))
+    old, new = (
+        list(side) for side in zip(*[p for p in pairs if p[0].is_floating_point()], strict=True)
+    )
     change = torch._foreach_sub(new, old)
     torch._foreach_mul_(change, weight)
     torch._foreach_add_(old, change)
@@ -47,7 +49,10 @@ class Branches:
     """A function for each trainer, captured as branches of one graph; one graph for each shape."""
 
     def __init__(
-        self, functions: Sequence[Function], device: torch.device, generators: Sequence[Generator] = ()
+        self,
+        functions: Sequence[Function],
+        device: torch.device,
+        generators: Sequence[Generator] = (),
     ) -> None:
         self.functions, self.device, self.generators = functions, device, generators
         self.calls: Counter[int] = Counter()
@@ -104,7 +109,9 @@ def settings_of(trainers: Sequence[Trainer]) -> Tensor:
                 columns[name] = [t.recipe.lr(k, t.steps_per_epoch) for k in range(total)]
             else:
                 ema = t.recipe.ema
-                columns[name] = [0.0 if ema is None else average_weight(ema, k) for k in range(total)]
+                columns[name] = [
+                    0.0 if ema is None else average_weight(ema, k) for k in range(total)
+                ]
     return torch.tensor([columns[name] for name in names]).T.contiguous().to(trainers[0].device)
 
 
