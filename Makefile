@@ -26,7 +26,7 @@ demo: $(READY)  ## Train and grade the reference submission; record and pictures
 test: $(READY)  ## Run the test suite.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-lint: $(READY)  ## Check style, types and the floors of the house.
+lint: $(READY)  ## Check style, types and who imports whom.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

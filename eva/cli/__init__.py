@@ -1,4 +1,4 @@
-"""The command line. Heavy rooms are imported inside each command, so that help comes at once."""
+"""The command line; what needs torch is imported inside each command, so help comes at once."""
 
 from eva.cli.app import app
 

@@ -1,6 +1,6 @@
 """The command line: which commands there are. Each group of them has a file of its own.
 
-Heavy rooms are imported inside the commands, so that help comes at once.
+What needs torch is imported inside the commands, so that help comes at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rooms of the house: floors as import-linter checks them, words from the docstrings."""
+"""The packages of eva by layer, as import-linter checks them; words from the docstrings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tomllib
 from makers.records import ROOT
 
 
-def floors() -> list[list[str]]:
-    """Rooms by floor, the ground floor first."""
+def layers() -> list[list[str]]:
+    """Packages by layer, the lowest first."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     for contract in config["tool"]["importlinter"]["contracts"]:
         if contract["type"] == "layers":
@@ -18,9 +18,9 @@ def floors() -> list[list[str]]:
     raise LookupError("pyproject.toml has no contract of type layers")
 
 
-def purpose(room: str) -> str:
-    """First sentence of a room's docstring."""
-    base = ROOT.joinpath(*room.split("."))
+def purpose(package: str) -> str:
+    """First sentence of a package's docstring."""
+    base = ROOT.joinpath(*package.split("."))
     path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
     text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
     sentence = re.split(r"(?<=\.)\s", text)[0]
@@ -28,13 +28,13 @@ def purpose(room: str) -> str:
 
 
 def table() -> str:
-    """A line a room, from the ground up."""
-    lines = ["| floor | room | what it holds |", "|--:|---|---|"]
-    for number, rooms in enumerate(floors()):
-        lines += [f"| {number} | `{room}` | {purpose(room)} |" for room in sorted(rooms)]
+    """A line a package, from the lowest layer up."""
+    lines = ["| layer | package | what it holds |", "|--:|---|---|"]
+    for number, packages in enumerate(layers()):
+        lines += [f"| {number} | `{name}` | {purpose(name)} |" for name in sorted(packages)]
     return "\n".join(lines)
 
 
 def texts() -> dict[str, str]:
     """All that this file makes."""
-    return {"generated/rooms.md": table()}
+    return {"generated/layers.md": table()}
