@@ -12,7 +12,7 @@ BRITISH = (
     r"categoris|customis|discretis|emphasis(?:e|ing)|finalis|italicis|standardis",
     r"utilis|colou?ris|analys(?:ed?|ing)\b",
     r"colour|neighbour|behaviour|favour|honour|labour|flavour|rumour|harbour",
-    r"centre[ds]?\b|metre[s]?\b|fibre|theatre|catalogue|grey",
+    r"centre[ds]?(?![a-z])|metres?(?![a-z])|fibre|theatre|catalogue|grey",
     r"labell|modell|travell|cancelled|cancelling|signall|levell|channell|tunnell|fuell",
     r"licence|defence|offence|practise|judgement|artefact|ageing|whilst|learnt|spelt\b",
 )

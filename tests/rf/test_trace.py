@@ -246,13 +246,13 @@ def test_parts_of_channels_keep_their_own_fields() -> None:
     assert field_of(split, (2, 8, 8), conv=nn.Conv2d(2, 2, 3, padding=1)).size == (1, 1)
 
 
-def test_merges_are_unions_and_unequal_centres_are_flagged() -> None:
+def test_merges_are_unions_and_unequal_centers_are_flagged() -> None:
     model = Net(lambda m, x: x[:, :, :-2] + x[:, :, 2:])
     field = rf.receptive_field(model, (1, 10))
     assert (field.size, field.density, field.misaligned) == ((3,), (Fraction(2, 3),), True)
 
 
-def test_equal_centres_are_not_flagged() -> None:
+def test_equal_centers_are_not_flagged() -> None:
     model = Net(lambda m, x: x + m.conv(x), conv=nn.Conv1d(1, 1, 3, padding=1))
     field = rf.receptive_field(model, (1, 10))
     assert (field.size, field.misaligned) == ((3,), False)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -108,3 +110,12 @@ def test_the_readme_lists_the_points_of_the_rubric() -> None:
     points = [int(row[2].split()[0].rstrip(",")) for row in rows if row[0].strip().isdigit()]
     checks = tomllib.loads(TEXT)["checks"]
     assert points == [check["points"] for check in checks.values()]
+
+
+def test_the_order_of_checks_is_not_that_of_imports() -> None:
+    code = (
+        "import eva.grading.checks.accuracy\n"
+        "from eva.grading.checks.rubric import load_assignment\n"
+        "load_assignment('mnist_8k').network_limits()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
