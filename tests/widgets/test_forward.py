@@ -81,7 +81,7 @@ def test_the_page_s_network_is_that_of_its_record_and_reads_digits(
     assert right >= 0.98
 
 
-def test_a_digit_of_mnist_is_centred_and_read_as_before(node: Node, mini: Dataset) -> None:
+def test_a_digit_of_mnist_is_centered_and_read_as_before(node: Node, mini: Dataset) -> None:
     images = mini.test_images[::100]
     found = node("forward_vectors.mjs", {"network": None, "images": images.flatten(1).tolist()})
     for answer in found["answers"]:
