@@ -36,7 +36,7 @@ SecretOption = Annotated[
     Path | None,
     typer.Option(
         "--secret-file",
-        help="At least 16 bytes that seeds are derived from; keep it.",
+        help="At least 16 bytes; seeds come from it, and it marks the journal. Keep it.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -163,11 +163,17 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
     return gradebook.exit_code
 
 
-def merge(journals: Sequence[str], assignment: Assignment, reports: list[Target]) -> int:
+def merge(
+    journals: Sequence[str],
+    secret_file: Path | None,
+    assignment: Assignment,
+    reports: list[Target],
+) -> int:
     """Put the journals of shards together; return the exit code."""
     from eva.grading.cohort.official import merge_journals
 
-    gradebook = merge_journals([Path(path) for path in journals], assignment)
+    paths = [Path(path) for path in journals]
+    gradebook = merge_journals(paths, assignment, _secret(secret_file))
     _finish(gradebook, reports)
     return gradebook.exit_code
 
@@ -192,7 +198,8 @@ def _shard(text: str | None) -> Shard | None:
 def _secret(path: Path | None) -> bytes:
     if path is None:
         raise typer.BadParameter(
-            "an official grading needs one: `openssl rand -hex 32 > secret.txt`",
+            "an official grading needs one, to draw seeds from and to mark its journal: "
+            "`openssl rand -hex 32 > secret.txt`",
             param_hint="--secret-file",
         )
     try:

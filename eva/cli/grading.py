@@ -113,7 +113,7 @@ def grade_command(
         rubric = _load_rubric(assignment)
         targets = targets_of(report)
         if merge_:
-            raise typer.Exit(merge(submissions, rubric, targets))
+            raise typer.Exit(merge(submissions, secret_file, rubric, targets))
         if official:
             options = Official(
                 paths=submissions,

@@ -29,8 +29,8 @@ import torch
 from cohort_class import EPOCHS, TEST, TRAIN, short_assignment, write_class
 
 from eva.grading.cohort.cohort import Cohort
-from eva.grading.cohort.gradebook import Gradebook, Outcome
-from eva.grading.cohort.journal import Journal, read_journals
+from eva.grading.cohort.gradebook import Gradebook, Outcome, make_gradebook
+from eva.grading.cohort.journal import Journal, Seal, read_journals
 from eva.grading.cohort.official import OfficialSeeds, facts_of
 from eva.grading.cohort.official_work import KINDS
 from eva.grading.cohort.staging import stage
@@ -49,15 +49,13 @@ def grade(folder: Path, journal: Path, jobs: int) -> Gradebook:
     """Grade the class, or go on with it."""
     terms = Terms(assignment=short_assignment(), secret=SECRET, data_dir=os.environ["EVA_DATA"])
     plan = Plan(make="cohort_class:short", config=terms.to_json(), kinds=KINDS)
-    with Journal(journal, facts_of(terms)) as opened:
-        cohort = Cohort(
-            stage([folder]),
-            terms.assignment,
-            seeds=OfficialSeeds(terms.assignment, terms.seeds),
-            journal=opened,
-            engine=LocalEngine(plan, jobs=jobs),
-        )
-        return cohort.run()
+    seeds = OfficialSeeds(terms.assignment, terms.seeds)
+    with Journal(journal, facts_of(terms), Seal(SECRET)) as opened:
+        hand_ins = stage([folder])
+        opened.enroll(hand_ins)
+        engine = LocalEngine(plan, jobs=jobs)
+        Cohort(hand_ins, seeds=seeds, journal=opened, engine=engine).run()
+        return make_gradebook(opened.contents, terms.assignment, seeds)
 
 
 def whole_reports(book: Gradebook) -> str:
@@ -104,7 +102,7 @@ def undisturbed(work: Path, jobs: int) -> float:
 
 def results(journal: Path) -> int:
     """How many results a journal holds."""
-    contents = read_journals([journal]) if journal.exists() else None
+    contents = read_journals([journal], Seal(SECRET)) if journal.exists() else None
     return 0 if contents is None else len(contents.static) + len(contents.seeds)
 
 

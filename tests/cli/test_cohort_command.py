@@ -13,6 +13,7 @@ from eva.cli import app
 from eva.grading.sandbox.tiers import Tier
 
 runner = CliRunner()
+MERGE = ["--merge", "--secret-file", "secret.txt"]
 CLASS = {"anna": "honest 7000 99.5", "bert": "honest 7900 99.1", "=cmd()": "broken"}
 
 
@@ -72,12 +73,23 @@ def test_shards_are_merged_to_the_undivided_gradebook(fake: Path) -> None:
         part = _official("--shard", f"{index}/3", "--journal", f"{index}.jsonl")
         assert part.exit_code in (0, 1), part.output
     journals = ["1.jsonl", "2.jsonl", "3.jsonl"]
-    merged = runner.invoke(app, ["grade", *journals, "--merge", "--report", "json=merged.json"])
+    merged = runner.invoke(app, ["grade", *journals, *MERGE, "--report", "json=merged.json"])
     assert merged.exit_code == 1, merged.output
     assert Path("merged.json").read_bytes() == Path("whole.json").read_bytes()
-    partly = runner.invoke(app, ["grade", "1.jsonl", "--merge"])
+    partly = runner.invoke(app, ["grade", "1.jsonl", *MERGE])
     assert partly.exit_code == 3
     assert "unfinished" in partly.stdout
+
+
+def test_a_journal_that_was_edited_is_neither_merged_nor_gone_on_with(fake: Path) -> None:
+    _official()
+    journal = Path("eva-grading.jsonl")
+    journal.write_bytes(journal.read_bytes().replace(b"99.1", b"99.9"))
+    merged = runner.invoke(app, ["grade", "eva-grading.jsonl", *MERGE])
+    for result in (merged, _official()):
+        assert result.exit_code == 3
+        assert "was changed by somebody else" in " ".join(result.output.split())
+    assert runner.invoke(app, ["grade", "eva-grading.jsonl", "--merge"]).exit_code == 2
 
 
 def test_journals_of_another_rubric_are_not_merged(fake: Path) -> None:
@@ -86,7 +98,7 @@ def test_journals_of_another_rubric_are_not_merged(fake: Path) -> None:
     rubric.mkdir()
     source = Path(__file__).parents[2] / "assignments" / "mnist_8k" / "assignment.toml"
     (rubric / "assignment.toml").write_text(source.read_text().replace("99.4 ", "99.0 ", 1))
-    command = ["grade", "eva-grading.jsonl", "--merge", "--assignment", str(rubric)]
+    command = ["grade", "eva-grading.jsonl", *MERGE, "--assignment", str(rubric)]
     result = runner.invoke(app, command)
     assert result.exit_code == 3
     assert "were not made by the assignment" in " ".join(result.output.split())

@@ -1,7 +1,8 @@
 """A core that takes no time: a submission is one line that says what the judge will find.
 
 ``honest PARAMETERS ACCURACY``, ``broken``, ``odd`` (needs a person), ``slow SECONDS``,
-``kills TIMES FOLDER`` (ends its worker so often), ``raises``, ``hangs``.
+``kills TIMES FOLDER`` (ends its worker so often), ``training kills TIMES FOLDER``, ``raises``.
+With ``stops_at`` in its config a task waits for ever once the log has so many lines.
 """
 
 import hashlib
@@ -15,15 +16,16 @@ from eva.grading.checks.check import known_checks
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.cohort.cohort import Cohort
-from eva.grading.cohort.gradebook import Gradebook
-from eva.grading.cohort.journal import Journal
+from eva.grading.cohort.gradebook import Gradebook, make_gradebook
+from eva.grading.cohort.journal import Journal, Seal
 from eva.grading.cohort.staging import stage
 from eva.grading.cohort.terms import decode, encode
 from eva.jobs.engine import Answer
 from eva.jobs.plan import Kind, Plan, perform
 from eva.json_types import Json
 
-FACTS = {"assignment": "mnist_8k", "seeds": 3, "secret": "fingerprint"}
+SEAL = Seal(b"a secret of the tests")
+FACTS = {"assignment": "mnist_8k", "seeds": 3, "secret": SEAL.fingerprint}
 EPOCHS = 15
 
 
@@ -50,11 +52,7 @@ def _static(text: str, config: dict[str, Any]) -> dict[str, Any]:
     statuses = dict.fromkeys(known_checks(trains=False), Status.PASSED)
     details: dict[str, Any] = {}
     if kind == "kills":
-        times, folder = int(words[0]), Path(words[1])
-        count = len(list(folder.iterdir()))
-        if count < times:
-            (folder / str(count)).touch()
-            os._exit(9)
+        _kill("static", *words)
     elif kind == "slow":
         time.sleep(float(words[0]))
     elif kind == "raises":
@@ -68,7 +66,7 @@ def _static(text: str, config: dict[str, Any]) -> dict[str, Any]:
     if kind == "honest":
         details = {"parameters": int(words[0])}
         statuses["under_8k"] = Status.PASSED if int(words[0]) < 8000 else Status.FAILED
-    graph = kind in ("honest", "slow", "kills")
+    graph = kind in ("honest", "slow", "kills", "training")
     return {
         "tier": "A",
         "status": "done",
@@ -91,6 +89,8 @@ def _seed(text: str, index: int, config: dict[str, Any]) -> dict[str, Any]:
     _log(config, f"seed {index} {text}")
     time.sleep(config.get("pause", 0.0))
     words = text.split("#")[0].split()
+    if words[0] == "training":
+        _kill("seed", *words[2:])
     accuracy = float(words[2]) if words[0] == "honest" else 99.5
     number = int(hashlib.sha256(f"{text} {index}".encode()).hexdigest()[:4], 16)
     wobble = number % 5 / 100
@@ -103,11 +103,20 @@ def _seed(text: str, index: int, config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _kill(what: str, times: str, folder: str) -> None:
+    count = len(list(Path(folder).glob(f"{what}*")))
+    if count < int(times):
+        (Path(folder) / f"{what}{count}").touch()
+        os._exit(9)
+
+
 def _log(config: dict[str, Any], line: str) -> None:
     """So that a test can count what was really done."""
     if "log" in config:
         with open(config["log"], "a") as file:
             file.write(line.strip() + "\n")
+        while len(Path(config["log"]).read_text().splitlines()) >= config.get("stops_at", 10**9):
+            time.sleep(0.01)
 
 
 class FakeSeeds:
@@ -176,13 +185,12 @@ def grade_class(
     """Grade with fakes; the journal is opened and closed again."""
     assignment = more.pop("assignment", None) or rubric()
     config = more.pop("config", {})
-    with Journal(journal, dict(FACTS)) as opened:
+    seeds = FakeSeeds()
+    with Journal(journal, dict(FACTS), SEAL) as opened:
+        hand_ins = stage(paths)
+        opened.enroll(hand_ins)
         cohort = Cohort(
-            stage(paths),
-            assignment,
-            seeds=FakeSeeds(),
-            journal=opened,
-            engine=engine or InlineEngine(config),
-            **more,
+            hand_ins, seeds=seeds, journal=opened, engine=engine or InlineEngine(config), **more
         )
-        return cohort.run(), cohort
+        cohort.run()
+        return make_gradebook(opened.contents, assignment, seeds), cohort

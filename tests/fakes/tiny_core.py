@@ -7,8 +7,8 @@ from typing import Any
 from eva.data import Dataset, load_mini
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.cohort.cohort import Cohort
-from eva.grading.cohort.gradebook import Gradebook
-from eva.grading.cohort.journal import Journal
+from eva.grading.cohort.gradebook import Gradebook, make_gradebook
+from eva.grading.cohort.journal import Journal, Seal
 from eva.grading.cohort.official import OfficialSeeds, facts_of
 from eva.grading.cohort.official_work import KINDS, OfficialWork
 from eva.grading.cohort.staging import stage
@@ -61,14 +61,12 @@ def tiny_plan(terms: Terms) -> Plan:
 
 
 def grade_tiny(folder: Path, journal: Path, engine: Engine, terms: Terms) -> Gradebook:
-    with Journal(journal, facts_of(terms)) as opened:
-        cohort = Cohort(
-            stage([folder]),
-            terms.assignment,
-            seeds=OfficialSeeds(terms.assignment, terms.seeds),
-            journal=opened,
-            engine=engine,
-        )
-        book = cohort.run()
+    seeds = OfficialSeeds(terms.assignment, terms.seeds)
+    with Journal(journal, facts_of(terms), Seal(terms.secret)) as opened:
+        hand_ins = stage([folder])
+        opened.enroll(hand_ins)
+        cohort = Cohort(hand_ins, seeds=seeds, journal=opened, engine=engine)
+        cohort.run()
+        book = make_gradebook(opened.contents, terms.assignment, seeds)
     assert cohort.errors == {}
     return book

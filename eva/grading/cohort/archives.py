@@ -1,76 +1,105 @@
-"""The files of a folder or an archive, listed without trusting a name, a size or a link."""
+"""What lies in an upload, listed without trusting a name, a size or a link."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import stat
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-MAX_ITEMS = 20_000  # entries of one folder or archive
-MAX_UNPACKED = 1_000_000_000  # bytes that an archive may unpack to
-MAX_MEMBER = 2_000_000  # bytes of a .py file; larger ones are listed, never read
+from eva.grading.cohort import unpack
+from eva.grading.cohort.unpack import MAX_ITEMS, Refused
+from eva.grading.cohort.uploads import ARCHIVES, ENTRY, ArchiveEntry, Kind, Upload, is_noise
+
+MAX_BYTES = 2_000_000  # of one student's .py files together
+MAX_CLASS_BYTES = 500_000_000  # of all students' .py files
+_PATIENCE = 60.0  # seconds for an archive on a machine that is busy; its computing has less
 
 
-class Refused(Exception):
-    """A submission that can't be graded, and why; becomes a row of the gradebook."""
+def open_upload(upload: Upload) -> Iterator[Upload]:
+    """List an upload: itself with its entries, or of a class's archive one a student.
 
-
-class Kind(StrEnum):
-    """What an entry is."""
-
-    FILE = "file"
-    LINK = "link"
-    OTHER = "device, pipe or socket"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchiveEntry:
-    """One entry of a tree.
-
-    Attributes:
-        path: Inside the tree, with forward slashes.
-        kind: Folders themselves are not listed.
-        size: In bytes, as the file system or the archive claims.
-        read: Content, at most this many bytes; raises :class:`Refused` above.
+    What can't be listed is refused; nothing is raised.
     """
+    try:
+        if upload.refusal is not None:
+            raise Refused(upload.refusal)
+        entries = [entry for entry in _entries(upload) if _counts(entry)]
+    except (Refused, OSError) as why:
+        yield replace(upload, refusal=words(why))
+        return
+    if upload.of_class:
+        yield from _each(upload, entries)
+    else:
+        yield replace(upload, entries=tuple(entries))
 
-    path: PurePosixPath
-    kind: Kind
-    size: int
-    read: Callable[[int], bytes]
+
+def words(why: Exception) -> str:
+    """Why something was refused or can't be read."""
+    return f"it can't be read: {why.strerror}" if isinstance(why, OSError) else str(why)
 
 
-def single_item(path: Path) -> Iterator[ArchiveEntry]:
-    """The one item of a file that was named itself."""
-    yield _file(path, PurePosixPath(path.name))
+def _counts(entry: ArchiveEntry) -> bool:
+    return ".." in entry.path.parts or bool(entry.path.parts and not is_noise(entry.path))
 
 
-def folder_items(folder: Path) -> Iterator[ArchiveEntry]:
-    """All entries below a folder, sorted; links are listed and never followed."""
-    count = 0
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        links = [name for name in folders if (Path(parent) / name).is_symlink()]
-        for name in sorted([*names, *links]):
+def _each(upload: Upload, entries: list[ArchiveEntry]) -> Iterator[Upload]:
+    """One for all that lies at the top of a class, or a single one."""
+    try:
+        around = os.path.commonpath([entry.path.parent for entry in entries])
+    except ValueError:  # there are none, or only some begin at the root
+        yield replace(upload, entries=tuple(entries))
+        return
+    tops: dict[str, list[ArchiveEntry]] = {}
+    for entry in entries:
+        path = entry.path.relative_to(around)
+        tops.setdefault(path.parts[0], []).append(replace(entry, path=path))
+    if len(tops) == 1 or any(top.lower() == ENTRY for top in tops):
+        yield replace(upload, entries=tuple(entries))
+        return
+    for top in sorted(tops):
+        yield replace(upload, top=top, entries=tuple(tops[top]))
+
+
+def _entries(upload: Upload) -> Iterator[ArchiveEntry]:
+    """All entries of a folder or archive, or the one that a file is; no link is followed.
+
+    Raises:
+        Refused: It is damaged, encrypted, a bomb, or no archive.
+        OSError: It can't be listed.
+    """
+    path = upload.path
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        yield from _in_folder(path)
+    elif stat.S_ISREG(mode) and path.name.lower().endswith(ARCHIVES):
+        yield from _in_archive(path, MAX_CLASS_BYTES if upload.of_class else MAX_BYTES)
+    else:
+        yield _on_disk(path, path.parent)
+
+
+def _in_folder(top: Path) -> Iterator[ArchiveEntry]:
+    """Folder by folder, sorted in each."""
+    waiting, count = [top], 0
+    while waiting:
+        for path in sorted(waiting.pop().iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                waiting.append(path)
+                continue
             count += 1
             if count > MAX_ITEMS:
                 raise Refused(f"it holds more than {MAX_ITEMS:,} files")
-            path = Path(parent) / name
-            yield _file(path, PurePosixPath(path.relative_to(folder).as_posix()))
+            yield _on_disk(path, top)
 
 
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _file(path: Path, name: PurePosixPath) -> ArchiveEntry:
+def _on_disk(path: Path, top: Path) -> ArchiveEntry:
     info = path.lstat()
+    inside = PurePosixPath(path.relative_to(top).as_posix())
     if stat.S_ISLNK(info.st_mode):
         kind = Kind.LINK
     else:
@@ -81,82 +110,45 @@ def _file(path: Path, name: PurePosixPath) -> ArchiveEntry:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise Refused(f"{name} is not a regular file")
-            return _capped(file.read(limit + 1), limit, name)
+                raise Refused(f"{inside} is not a regular file")
+            return _capped(file.read(limit + 1), limit, inside)
 
-    return ArchiveEntry(path=name, kind=kind, size=info.st_size, read=read)
+    return ArchiveEntry(path=inside, kind=kind, size=info.st_size, read=read)
 
 
-def archive_items(path: Path) -> Iterator[ArchiveEntry]:
-    """All entries of a zip or tar archive.
-
-    Raises:
-        Refused: It is damaged, encrypted, a bomb, or not an archive.
-    """
+def _in_archive(path: Path, most: int) -> Iterator[ArchiveEntry]:
+    """What a process with limits found, which was given the file's name and nothing else."""
+    limits = map(str, (most, unpack.SECONDS, unpack.MEMORY))
+    command = [sys.executable, "-I", "-S", unpack.__file__, str(path), *limits]
     try:
-        items = _zip_items if path.name.lower().endswith(".zip") else _tar_items
-        yield from items(path)
-    except Refused:
-        raise
-    except Exception as error:  # parsers of archives raise whatever hostile bytes lead them to
-        detail = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise Refused(f"the archive can't be read: {detail}") from error
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused(f"it was not unpacked within {_PATIENCE:g} s") from None
+    found = io.BytesIO(done.stdout)
+    while line := found.readline():
+        value = json.loads(line)
+        if "end" in value:
+            if value["end"]:
+                raise Refused(value["end"])
+            return
+        yield _member(value, found.read(value["bytes"]))
+    raise Refused(f"unpacking it takes more than {unpack.SECONDS} s, or breaks what unpacks it")
 
 
-def _zip_items(path: Path) -> Iterator[ArchiveEntry]:
-    with zipfile.ZipFile(path) as archive:
-        infos = archive.infolist()
-        if len(infos) > MAX_ITEMS:
-            raise Refused(f"the archive holds {len(infos):,} files; at most {MAX_ITEMS:,}")
-        if sum(info.file_size for info in infos) > MAX_UNPACKED:
-            raise Refused(f"the archive unpacks to more than {MAX_UNPACKED:,} bytes")
-        for info in infos:
-            if info.is_dir():
-                continue
-            mode = info.external_attr >> 16
-            content = b""
-            kind = Kind.LINK if stat.S_ISLNK(mode) else Kind.FILE
-            if kind is Kind.FILE and info.filename.endswith(".py"):
-                if info.flag_bits & 1:
-                    raise Refused("the archive is encrypted")
-                with archive.open(info) as file:
-                    content = file.read(MAX_MEMBER + 1)
-            yield _member(info.filename, kind, max(info.file_size, len(content)), content)
+def _member(value: dict[str, object], content: bytes) -> ArchiveEntry:
+    path = PurePosixPath(str(value["name"]).replace("\\", "/"))
+    clean = PurePosixPath(*(part for part in path.parts if part != "."))
 
+    def read(limit: int) -> bytes:
+        if not value["read"]:
+            raise Refused(f"the archive holds too much before {clean}")
+        return _capped(content, min(limit, unpack.MAX_MEMBER), clean)
 
-def _tar_items(path: Path) -> Iterator[ArchiveEntry]:
-    """Read as a stream, so that a member is unpacked once and a bomb is noticed on the way."""
-    with tarfile.open(path, "r|*") as archive:
-        count = unpacked = 0
-        for info in archive:
-            count, unpacked = count + 1, unpacked + info.size
-            if count > MAX_ITEMS:
-                raise Refused(f"the archive holds more than {MAX_ITEMS:,} files")
-            if unpacked > MAX_UNPACKED:
-                raise Refused(f"the archive unpacks to more than {MAX_UNPACKED:,} bytes")
-            if info.isdir():
-                continue
-            kind = Kind.LINK if info.issym() or info.islnk() else Kind.OTHER
-            content = b""
-            if info.isreg():
-                kind = Kind.FILE
-                if info.name.endswith(".py"):
-                    file = archive.extractfile(info)
-                    assert file is not None, "a regular member has content"
-                    content = file.read(MAX_MEMBER + 1)
-            yield _member(info.name, kind, info.size, content)
-
-
-def _member(name: str, kind: Kind, size: int, content: bytes) -> ArchiveEntry:
-    path = PurePosixPath(name.replace("\\", "/"))
-    parts = [part for part in path.parts if part != "."]
-    clean = PurePosixPath(*parts)
-    return ArchiveEntry(
-        path=clean,
-        kind=kind,
-        size=size,
-        read=lambda limit: _capped(content, min(limit, MAX_MEMBER), clean),
-    )
+    size = value["size"]
+    assert isinstance(size, int), "our own process wrote it"
+    return ArchiveEntry(path=clean, kind=Kind(str(value["kind"])), size=size, read=read)
 
 
 def _capped(content: bytes, limit: int, name: PurePosixPath) -> bytes:

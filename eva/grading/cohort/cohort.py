@@ -1,4 +1,4 @@
-"""The coordinator: takes a class through staging, checks and training, and survives being killed.
+"""The coordinator: takes a class through checks and training, and survives being killed.
 
 It imports no student code and unpickles nothing: students' files go to workers as bytes, and what
 comes back is JSON. Every result is in the journal before the next step is planned from it, so a
@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from eva.errors import GradingError
-from eva.grading.checks.rubric import Assignment
-from eva.grading.cohort.gradebook import Gradebook, Seeds, make_gradebook, results_of, trains
+from eva.grading.cohort.gradebook import Seeds, results_of, seeds_wanted, trains
 from eva.grading.cohort.handed_in import HandedIn
 from eva.grading.cohort.journal import Contents, Journal
-from eva.grading.cohort.terms import seed_task, static_task
-from eva.jobs.engine import Answer, Engine
-from eva.jobs.plan import Task
-from eva.json_types import Json
+from eva.grading.cohort.terms import broken_seed, broken_static, seed_task, static_task
+from eva.jobs import Answer, Engine, Task
 
 _POLL = 5.0  # seconds to wait for an answer before saying again how far it is
 
@@ -44,9 +41,9 @@ class Shard:
             raise GradingError(f"a shard is such as 2/8, the second of eight; came {text!r}.")
         return cls(index=int(first), of=int(second))
 
-    def holds(self, digest: str) -> bool:
-        """Whether a submission with this digest is in this part."""
-        number = int(hashlib.sha256(digest.encode()).hexdigest()[:12], 16)
+    def holds(self, hand_in: HandedIn) -> bool:
+        """Whether a submission is in this part, which its files alone decide."""
+        number = int(hashlib.sha256(hand_in.digest.encode()).hexdigest()[:12], 16)
         return number % self.of == self.index - 1
 
 
@@ -72,11 +69,10 @@ class Progress:
 
 
 class Cohort:
-    """A class on its way to a gradebook.
+    """A class on its way through checks and trainings.
 
     Args:
-        candidates: From :func:`eva.grading.cohort.staging.stage`.
-        assignment: To grade by.
+        hand_ins: From :func:`eva.grading.cohort.staging.stage`.
         seeds: The statistics.
         journal: Opened for this grading.
         engine: Does the work.
@@ -86,8 +82,7 @@ class Cohort:
 
     def __init__(
         self,
-        candidates: Sequence[HandedIn],
-        assignment: Assignment,
+        hand_ins: Sequence[HandedIn],
         *,
         seeds: Seeds,
         journal: Journal,
@@ -95,33 +90,24 @@ class Cohort:
         shard: Shard | None = None,
         show: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._assignment = assignment
         self._seeds = seeds
         self._journal = journal
         self._engine = engine
         self._show = show
-        self._students: list[dict[str, Json]] = [one.to_json() for one in candidates]
-        mine = [one for one in candidates if one.digest and (not shard or shard.holds(one.digest))]
-        self._files = {one.digest: one.files for one in mine}
-        self._names = {one.digest: one.student for one in reversed(mine)}
+        self._first: dict[str, HandedIn] = {}
+        for hand_in in hand_ins:
+            if hand_in.refusal is None and (shard is None or shard.holds(hand_in)):
+                self._first.setdefault(hand_in.digest, hand_in)
         self._running: dict[str, tuple[str, str, int]] = {}
         self._seconds: dict[str, list[float]] = {"static": [], "seed": []}
         self.errors: dict[str, str] = {}
 
-    @property
-    def contents(self) -> Contents:
-        """What the journal holds by now."""
-        return self._journal.contents
-
-    def run(self) -> Gradebook:
-        """Do all that is missing; what a worker could not do stays unfinished, in ``errors``.
+    def run(self) -> None:
+        """Do all that is missing, into the journal; what the machine could not is in ``errors``.
 
         Raises:
             GradingError: The journal can't be written.
         """
-        if self.contents.students != self._students:
-            self._journal.append({"kind": "class", "students": list(self._students)})
-            self.contents.students[:] = self._students
         try:
             self._feed()
             while self._running:
@@ -131,7 +117,10 @@ class Cohort:
                 self._show(self._progress())
         finally:
             self._engine.close()
-        return make_gradebook(self.contents, self._assignment, self._seeds)
+
+    @property
+    def _contents(self) -> Contents:
+        return self._journal.contents
 
     def _feed(self) -> None:
         """Give the engine as much as it can run: checks first, then trainings."""
@@ -146,71 +135,72 @@ class Cohort:
         """Everything that is not in the journal and that can be started now, by name."""
         needed = {
             f"static {digest}": ("static", digest, 0)
-            for digest in self._files
-            if digest not in self.contents.static
+            for digest in self._first
+            if digest not in self._contents.static
         }
         for digest in self._graphs():
             for index in range(self._wanted(digest)):
-                if (digest, index) not in self.contents.seeds:
+                if (digest, index) not in self._contents.seeds:
                     needed[f"seed {digest} {index}"] = ("seed", digest, index)
         return needed
 
     def _graphs(self) -> dict[str, dict[str, Any]]:
         """Static results that go on to training, one a graph, in the order of the class."""
         found: dict[str, dict[str, Any]] = {}
-        for source in self._files:
-            static = self.contents.static.get(source)
+        for source in self._first:
+            static = self._contents.static.get(source)
             if static is not None and trains(static):
                 found.setdefault(static["digest"], static)
         return found
 
     def _wanted(self, digest: str) -> int:
-        return self._seeds.wanted(results_of(self.contents, digest))
+        return seeds_wanted(results_of(self._contents, digest), self._seeds)
 
     def _task(self, kind: str, key: str, index: int) -> Task:
         if kind == "static":
-            return static_task(self._files[key])
+            return static_task(self._first[key].files)
         return seed_task(self._graphs()[key], index)
 
     def _take(self, answer: Answer) -> None:
         """Journal an answer before anything is planned from it."""
         kind, key, index = self._running.pop(answer.task)
-        if answer.result is None:
-            self.errors[answer.task] = answer.error or "no answer"
-            self._show(self._progress(f"{self._name(kind, key)}: {self.errors[answer.task]}"))
-            return
-        self._seconds[kind].append(answer.seconds)
-        if kind == "static":
-            self._journal.append({"kind": kind, "key": key, "result": answer.result})
-            self.contents.static[key] = answer.result
-            what = "checked"
+        name, error = self._name(kind, key), answer.error or "no answer"
+        if answer.result is not None:
+            result = answer.result
+            self._seconds[kind].append(answer.seconds)
+            news = "checked" if kind == "static" else f"trained with seed {index + 1}"
+        elif answer.lost:  # whoever ends its worker each time will do it again: a person must look
+            result = broken_static(error) if kind == "static" else broken_seed(index, error)
+            news = error
         else:
-            self._journal.append(
-                {"kind": kind, "key": key, "index": index, "result": answer.result}
-            )
-            self.contents.seeds[key, index] = answer.result
-            what = f"trained with seed {index + 1}"
-        self._show(self._progress(f"{self._name(kind, key)} {what}"))
+            self.errors[answer.task] = error
+            self._show(self._progress(f"{name}: {error}"))
+            return
+        if kind == "static":
+            self._journal.keep_static(key, result)
+        else:
+            self._journal.keep_seed(key, index, result)
+        self._show(self._progress(f"{name} {news}"))
 
     def _name(self, kind: str, key: str) -> str:
         """A student to name in progress."""
         if kind == "static":
-            return self._names[key]
-        statics = self.contents.static
+            return self._first[key].student
+        statics = self._contents.static
         return next(
-            name
-            for source, name in self._names.items()
+            hand_in.student
+            for source, hand_in in self._first.items()
             if source in statics and statics[source]["digest"] == key
         )
 
     def _progress(self, news: str = "") -> Progress:
-        looked_at = sum(digest in self.contents.static for digest in self._files)
+        looked_at = sum(digest in self._contents.static for digest in self._first)
         graphs = self._graphs()
         trainings = sum(self._wanted(digest) for digest in graphs)
-        trained = sum(len(results_of(self.contents, digest)) for digest in graphs)
+        trained = sum(len(results_of(self._contents, digest)) for digest in graphs)
         return Progress(
             looked_at=looked_at,
-            files=len(self._files),
+            files=len(self._first),
             trained=trained,
             trainings=trainings,
             eta=self._eta(looked_at, trainings - trained, len(graphs)),
@@ -219,7 +209,7 @@ class Cohort:
 
     def _eta(self, looked_at: int, trainings: int, graphs: int) -> float | None:
         """Mean seconds of what was done, times what is to do, over the workers."""
-        left = len(self._files) - looked_at
+        left = len(self._first) - looked_at
         share = graphs / looked_at if looked_at else 0.0
         trainings += round(left * share) * self._seeds.wanted([])
         total = 0.0

@@ -166,6 +166,16 @@ def trains(static: dict[str, Any]) -> bool:
     return bool(static["digest"]) and not failed
 
 
+def seeds_wanted(results: Sequence[dict[str, Any]], seeds: Seeds) -> int:
+    """How many trainings these results ask for; none more after one that broke."""
+    return len(results) if _broken(results) else seeds.wanted(results)
+
+
+def _broken(results: Sequence[dict[str, Any]]) -> str:
+    """Why a training could not be done; empty where all could."""
+    return next((str(result["broken"]) for result in results if "broken" in result), "")
+
+
 def results_of(contents: Contents, digest: str) -> list[dict[str, Any]]:
     """Results of a graph's seeds from 0 on, up to the first that is not there."""
     found: list[dict[str, Any]] = []
@@ -196,9 +206,13 @@ def _grade(
         open_ = [v.message for v in verdicts.values() if v.status is Status.NEEDS_REVIEW]
         if trains(static):
             results = results_of(contents, static["digest"])
-            if not results or len(results) < seeds.wanted(results):
+            if not results or len(results) < seeds_wanted(results, seeds):
                 outcome, reason = Outcome.UNFINISHED, f"{len(results)} seeds are trained so far"
                 skipped = "not trained yet"
+            elif why := _broken(results):
+                open_.append(why)
+                skipped = "a training could not be done"
+                results = [result for result in results if "broken" not in result]
             else:
                 verdicts |= seeds.decide(results)
         else:

@@ -1,29 +1,31 @@
-"""One student's work, read from the files that were handed in: a few small regular ones."""
+"""One student's work, read from what was handed in: a few small regular .py files."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from eva.grading.cohort.archives import ArchiveEntry, Kind, Refused
+from eva.grading.cohort.archives import MAX_BYTES, words
 from eva.grading.cohort.roster import RosterLine
+from eva.grading.cohort.text import printable
+from eva.grading.cohort.unpack import Refused
+from eva.grading.cohort.uploads import ENTRY, ArchiveEntry, Kind, Upload
+from eva.grading.sandbox.sources import why_not_writable
 from eva.json_types import Json
 
-ENTRY = "submission.py"
 MAX_FILES = 50  # .py files of one student
-MAX_BYTES = 2_000_000  # of one student's .py files together
-_IGNORED = {"__pycache__", "__MACOSX"}
+_NAMED = 3  # files that are named in a refusal; more are counted
 
 
 @dataclass(frozen=True, kw_only=True)
 class HandedIn:
-    """One student's work as it was handed in.
+    """One student's work as it was handed in; its texts can be printed and are not endless.
 
     Attributes:
         student: Id: of the roster, or the name of the file or folder. Text of a stranger.
         source: Where it was found, as the instructor named it.
-        files: Path inside the submission to content; the entry is :data:`ENTRY`.
+        files: Path inside the submission to content; the entry is ``submission.py``.
         refusal: Why it can't be graded; None where it can.
         flags: What an instructor should know, such as a student whom the roster lacks.
         roster: Dates and names from the roster.
@@ -35,6 +37,11 @@ class HandedIn:
     refusal: str | None = None
     flags: tuple[str, ...] = ()
     roster: RosterLine | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("student", "source", "refusal"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, printable(getattr(self, name)))
 
     @property
     def digest(self) -> str:
@@ -59,52 +66,58 @@ class HandedIn:
         }
 
 
-def handed_in_of(student: str, source: str, items: Iterable[ArchiveEntry]) -> HandedIn:
-    """Read one student's files; anything but a few small regular files is a refusal."""
-    student, source = printable(student), printable(source)
+def read_upload(upload: Upload) -> HandedIn:
+    """Read an opened upload; anything but a few small regular files is a refusal."""
     try:
-        files = _read(without_noise(items))
-    except Refused as why:
-        return refused(student, source, str(why))
-    except OSError as error:
-        return refused(student, source, f"it can't be read: {error.strerror}")
-    return HandedIn(student=student, source=source, files=files)
+        if upload.refusal is not None:
+            raise Refused(upload.refusal)
+        files = _files(upload.entries)
+    except (Refused, OSError) as why:
+        return HandedIn(student=upload.student, source=upload.source, refusal=words(why))
+    return HandedIn(student=upload.student, source=upload.source, files=files)
 
 
-def _read(items: list[ArchiveEntry]) -> dict[str, bytes]:
-    python = [item for item in items if item.path.suffix == ".py" or item.kind is Kind.LINK]
-    for item in items:
-        if item.path.is_absolute() or ".." in item.path.parts:
-            raise Refused(f"the path {printable(str(item.path))} leads out of the submission")
-    for item in python:
-        if item.kind is not Kind.FILE:
-            raise Refused(f"{printable(str(item.path))} is a {item.kind.value}, not a regular file")
+def _files(entries: Sequence[ArchiveEntry]) -> dict[str, bytes]:
+    """Python files by their paths beside ``submission.py``, or beside the only one."""
+    python = [entry for entry in entries if _is_python(entry) or entry.kind is Kind.LINK]
+    for entry in entries:
+        if entry.path.is_absolute() or ".." in entry.path.parts:
+            raise Refused(f"the path {entry.path} leads out of the submission")
+    for entry in python:
+        if entry.kind is not Kind.FILE:
+            raise Refused(f"{entry.path} is a {entry.kind.value}, not a regular file")
     if not python:
-        raise Refused("it holds no .py file")
+        raise Refused(f"it holds no .py file{_only(entries)}")
     if len(python) > MAX_FILES:
         raise Refused(f"it holds {len(python):,} .py files; at most {MAX_FILES} are allowed")
-    total = sum(item.size for item in python)
+    total = sum(entry.size for entry in python)
     if total > MAX_BYTES:
         raise Refused(f"it has {total:,} bytes of Python; at most {MAX_BYTES:,} are allowed")
-    entry = _find_entry(python)
-    root = entry.path.parent
+    first = _first(python)
     files: dict[str, bytes] = {}
-    for item in python:
-        if root in item.path.parents:
-            name = ENTRY if item is entry else str(item.path.relative_to(root))
+    for entry in python:
+        if first.path.parent in entry.path.parents:
+            path = entry.path.relative_to(first.path.parent).with_suffix(".py")
+            name = ENTRY if entry is first else str(path)
             if name in files:
-                raise Refused(f"it holds {printable(name)} twice")
-            files[name] = item.read(MAX_BYTES)
-            if sum(map(len, files.values())) > MAX_BYTES:
-                raise Refused(f"it has more than {MAX_BYTES:,} bytes of Python")
-    return {printable(name): content for name, content in files.items()}
+                raise Refused(f"it holds {name} twice")
+            files[name] = entry.read(MAX_BYTES)
+    if sum(map(len, files.values())) > MAX_BYTES:
+        raise Refused(f"it has more than {MAX_BYTES:,} bytes of Python")
+    if (why := why_not_writable(files)) is not None:
+        raise Refused(why)
+    return files
 
 
-def _find_entry(python: list[ArchiveEntry]) -> ArchiveEntry:
+def _is_python(entry: ArchiveEntry) -> bool:
+    return entry.path.suffix.lower() == ".py"
+
+
+def _first(python: list[ArchiveEntry]) -> ArchiveEntry:
     """``submission.py`` that lies highest, or the only file."""
-    named = [item for item in python if item.path.name == ENTRY]
-    depth = min((len(item.path.parts) for item in named), default=0)
-    named = [item for item in named if len(item.path.parts) == depth]
+    named = [entry for entry in python if entry.path.name.lower() == ENTRY]
+    depth = min((len(entry.path.parts) for entry in named), default=0)
+    named = [entry for entry in named if len(entry.path.parts) == depth]
     if len(named) == 1:
         return named[0]
     if named:
@@ -114,24 +127,21 @@ def _find_entry(python: list[ArchiveEntry]) -> ArchiveEntry:
     raise Refused(f"it holds {len(python)} .py files, and none is {ENTRY}")
 
 
-def without_noise(items: Iterable[ArchiveEntry]) -> list[ArchiveEntry]:
-    """Leave out what file managers and interpreters put beside a student's files."""
-    return [
-        item
-        for item in items
-        if ".." in item.path.parts
-        or (
-            item.path.parts
-            and not any(part in _IGNORED or part.startswith(".") for part in item.path.parts)
-        )
-    ]
+def _only(entries: Sequence[ArchiveEntry]) -> str:
+    """What is there in place of a .py file, and what to do about it."""
+    if not entries:
+        return ""
+    names = [str(entry.path) for entry in entries]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    endings = {entry.path.suffix.lower() for entry in entries}
+    advice = next((words for ending, words in _ADVICE.items() if ending in endings), "")
+    return f", only {', '.join(names[:_NAMED])}{more}{advice}"
 
 
-def refused(student: str, source: str, why: str) -> HandedIn:
-    """A candidate that can't be graded."""
-    return HandedIn(student=printable(student), source=printable(source), refusal=why)
-
-
-def printable(name: str) -> str:
-    """A name that can be written as UTF-8, whatever bytes a file system or archive held."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+_ADVICE = {
+    ".ipynb": ". A notebook is handed in as a .py file",
+    **dict.fromkeys(
+        (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
+        ". Of archives, one .zip or .tar with the files in it can be opened",
+    ),
+}

@@ -1,26 +1,49 @@
 """The journal: every finished piece of work as one line, on the disk before anything goes on.
 
-A line is ``{"entry": {...}, "sha256": "..."}`` with the digest of the entry's canonical JSON. A
-process may be killed between any two instructions: what was appended is there, and half a line is
-seen by its checksum and counts as never written, so that its work is done again.
+A line is ``{"entry": {...}, "hmac": "..."}`` with a digest of the entry's canonical JSON, keyed by
+the instructor's secret. A process may be killed between any two instructions: what was appended is
+there, and half a line is no JSON and counts as never written, so that its work is done again. A
+whole line whose digest is wrong was written by somebody else, and the journal is refused.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
+import hmac
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
+
+from filelock import FileLock, Timeout
 
 from eva.errors import GradingError
+from eva.grading.cohort.handed_in import HandedIn
 from eva.json_types import Json
 
-SCHEMA = 1
+SCHEMA = 2
+
+
+class Seal:
+    """What marks a line as written by somebody who knows the secret.
+
+    Args:
+        secret: Of the instructor.
+
+    Attributes:
+        fingerprint: Tells secrets apart and gives none away; it is among a journal's facts.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self.fingerprint = hmac.new(secret, b"eva journal", "sha256").hexdigest()[:16]
+        self._key = hmac.digest(secret, b"eva journal lines", "sha256")
+
+    def of(self, entry: object) -> str:
+        """Digest of an entry's canonical JSON."""
+        text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+        return hmac.new(self._key, text.encode(), "sha256").hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,32 +71,53 @@ class Journal:
     Args:
         path: Of the file; made where it is missing, with the folders above.
         facts: What is graded and how; a journal of another grading is refused.
+        seal: Of the secret that it is graded with.
 
     Raises:
-        GradingError: It belongs to another grading, another process writes it, or the disk fails.
+        GradingError: It belongs to another grading, was changed, another process writes it, or the
+            disk fails.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Json]) -> None:
+    def __init__(self, path: Path, facts: dict[str, Json], seal: Seal) -> None:
         self.path = path
+        self._seal = seal
+        self._lock = FileLock(f"{path}.lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise _disk(path, error) from error
         try:
-            self._lock()
-            self.contents = read_journals([path])
+            self._take_lock()
+            self.contents = read_journals([path], seal)
             if self.contents.facts:
                 _require_same(path, self.contents.facts, facts)
             self._size = os.lseek(self._handle, 0, os.SEEK_END)
-            if self._size and os.pread(self._handle, 1, self._size - 1) != b"\n":
+            if self._size and not path.read_bytes().endswith(b"\n"):
                 self._write(b"\n")  # what was cut off stays a line of its own
             if not self.contents.facts:
                 self.append({"kind": "grading", "schema": SCHEMA, "facts": facts})
                 self.contents.facts.update(facts)
         except BaseException:
-            os.close(self._handle)
+            self.close()
             raise
+
+    def enroll(self, hand_ins: Sequence[HandedIn]) -> None:
+        """Keep the class as it was staged, where that is news; errors as :meth:`append`."""
+        students = [hand_in.to_json() for hand_in in hand_ins]
+        if self.contents.students != students:
+            self.append({"kind": "class", "students": list(students)})
+            self.contents.students[:] = students
+
+    def keep_static(self, key: str, result: dict[str, Any]) -> None:
+        """Keep what extraction and the first checks gave for the source with this digest."""
+        self.append({"kind": "static", "key": key, "result": result})
+        self.contents.static[key] = result
+
+    def keep_seed(self, key: str, index: int, result: dict[str, Any]) -> None:
+        """Keep one training of the graph with this digest."""
+        self.append({"kind": "seed", "key": key, "index": index, "result": result})
+        self.contents.seeds[key, index] = result
 
     def append(self, entry: dict[str, Json]) -> None:
         """Write a line and wait until the disk has it.
@@ -81,11 +125,12 @@ class Journal:
         Raises:
             GradingError: The disk is full or failed; what was written before is untouched.
         """
-        self._write(line_of(entry))
+        self._write(line_of(entry, self._seal))
 
     def close(self) -> None:
         """Let others write."""
         os.close(self._handle)
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -98,20 +143,23 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _lock(self) -> None:
+    def _take_lock(self) -> None:
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
             raise GradingError(
                 f"another process is writing the journal {self.path}.",
                 "Wait for it, or name another with --journal.",
             ) from error
+        except OSError as error:
+            raise _disk(self.path, error) from error
 
     def _write(self, content: bytes) -> None:
         try:
+            os.lseek(self._handle, self._size, os.SEEK_SET)
             left = memoryview(content)
             while left:
-                left = left[os.pwrite(self._handle, left, self._size + len(content) - len(left)) :]
+                left = left[os.write(self._handle, left) :]
             os.fsync(self._handle)
         except OSError as error:
             os.ftruncate(self._handle, self._size)  # shrinking needs no space
@@ -119,22 +167,19 @@ class Journal:
         self._size += len(content)
 
 
-def read_journals(paths: Sequence[Path]) -> Contents:
+def read_journals(paths: Sequence[Path], seal: Seal) -> Contents:
     """Read journals, several as one: of a result that two of them hold, the first counts.
 
     Raises:
-        GradingError: A file can't be read, is of a newer schema, or belongs to another grading.
+        GradingError: A file can't be read, was changed, is of another schema, or belongs to another
+            grading.
     """
     contents = Contents()
     damaged = 0
     for path in paths:
-        for entry in _entries(path):
+        for entry in _entries(path, seal):
             match entry:
-                case {"kind": "grading", "schema": int(schema), "facts": dict(facts)}:
-                    if schema > SCHEMA:
-                        raise GradingError(
-                            f"{path} has schema {schema}; this eva reads up to {SCHEMA}."
-                        )
+                case {"kind": "grading", "facts": dict(facts)}:
                     if contents.facts:
                         _require_same(path, contents.facts, facts)
                     contents.facts.update(facts)
@@ -149,31 +194,51 @@ def read_journals(paths: Sequence[Path]) -> Contents:
     return Contents(**vars(contents) | {"damaged": damaged})
 
 
-def line_of(entry: dict[str, Json]) -> bytes:
-    """The line of an entry, with its checksum."""
-    return json.dumps({"entry": entry, "sha256": _checksum(entry)}, sort_keys=True).encode() + b"\n"
+def line_of(entry: dict[str, Json], seal: Seal) -> bytes:
+    """The line of an entry, with its digest."""
+    return json.dumps({"entry": entry, "hmac": seal.of(entry)}, sort_keys=True).encode() + b"\n"
 
 
-def _checksum(entry: object) -> str:
-    text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _entries(path: Path) -> Iterator[Any]:
-    """Entry of each line; None for a line that is damaged."""
+def _entries(path: Path, seal: Seal) -> Iterator[Any]:
+    """Entry of each line; None for one that was cut off."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise GradingError(f"the journal {path} can't be read: {error.strerror}.") from error
-    for line in content.split(b"\n"):
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-            entry = value["entry"] if value["sha256"] == _checksum(value["entry"]) else None
-        except (ValueError, KeyError, TypeError, RecursionError):
-            entry = None
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            yield None
+            continue
+        entry, digest = value.get("entry"), value.get("hmac")
+        if not (isinstance(digest, str) and hmac.compare_digest(_ascii(digest), seal.of(entry))):
+            _refuse(path, number, entry, seal)
         yield entry
+
+
+def _ascii(text: str) -> str:
+    return text if text.isascii() else ""
+
+
+def _refuse(path: Path, number: int, entry: object, seal: Seal) -> NoReturn:
+    """Say why a line does not count: another schema, another secret, or another hand."""
+    match entry:
+        case {"kind": "grading", "schema": int(schema)} if schema != SCHEMA:
+            raise GradingError(
+                f"{path} has schema {schema}; this eva reads {SCHEMA}.", "Name another journal."
+            )
+        case {"kind": "grading", "facts": {"secret": str(other)}} if other != seal.fingerprint:
+            _require_same(path, {"secret": other}, {"secret": seal.fingerprint})
+    raise GradingError(
+        f"the journal {path} was changed by somebody else: line {number} does not carry the digest "
+        "that the secret gives it.",
+        "Take a copy of it that is whole, or delete the line: its work is then done again.",
+    )
 
 
 def _require_same(path: Path, known: dict[str, Json], facts: dict[str, Json]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.cohort import Cohort, Progress, Shard
 from eva.grading.cohort.gradebook import Gradebook, make_gradebook
-from eva.grading.cohort.journal import Journal, read_journals
+from eva.grading.cohort.journal import Journal, Seal, read_journals
 from eva.grading.cohort.official_work import official_plan, require_sandbox
 from eva.grading.cohort.staging import stage
 from eva.grading.cohort.terms import Terms
@@ -89,37 +88,37 @@ def grade_class(
         DataError: There is no MNIST.
         DeviceError: There is no such device.
     """
-    candidates = stage(paths)
     if engine is EngineName.LOCAL:
         require_sandbox(allow_tier_c=terms.allow_tier_c)
+    hand_ins = stage(paths)
+    if engine is EngineName.LOCAL:
         device = select_device(terms.device).type
         folder = find(terms.data_dir) or fetch()  # once, before all workers look for it
         verify(folder)
         terms = replace(terms, device=device, data_dir=str(folder))
     elif terms.device == "auto":
         terms = replace(terms, device="cuda" if gpus else "cpu")
-    with Journal(journal, facts_of(terms)) as opened:
-        cohort = Cohort(
-            candidates,
-            terms.assignment,
-            seeds=OfficialSeeds(terms.assignment, terms.seeds),
-            journal=opened,
-            engine=select_engine(
-                engine, official_plan(terms), jobs=jobs, address=address, gpus=gpus
-            ),
-            shard=shard,
-            show=show,
-        )
-        return cohort.run(), cohort
+    seeds = OfficialSeeds(terms.assignment, terms.seeds)
+    with Journal(journal, facts_of(terms), Seal(terms.secret)) as opened:
+        opened.enroll(hand_ins)
+        work = select_engine(engine, official_plan(terms), jobs=jobs, address=address, gpus=gpus)
+        cohort = Cohort(hand_ins, seeds=seeds, journal=opened, engine=work, shard=shard, show=show)
+        cohort.run()
+        return make_gradebook(opened.contents, terms.assignment, seeds), cohort
 
 
-def merge_journals(journals: Sequence[Path], assignment: Assignment) -> Gradebook:
-    """The gradebook of a class that was graded in shards; no secret and no data are needed.
+def merge_journals(journals: Sequence[Path], assignment: Assignment, secret: bytes) -> Gradebook:
+    """The gradebook of a class that was graded in shards; no data are needed.
+
+    Args:
+        journals: Of all shards.
+        assignment: That they were graded by.
+        secret: That they were graded with; it shows that nobody has changed them.
 
     Raises:
-        GradingError: The journals are not of one grading by this assignment.
+        GradingError: The journals are not of one grading by this assignment, or were changed.
     """
-    contents = read_journals(journals)
+    contents = read_journals(journals, Seal(secret))
     if contents.facts.get("rubric") != _rubric_digest(assignment):
         raise GradingError(
             f"these journals were not made by the assignment {assignment.name} as it is now.",
@@ -135,7 +134,7 @@ def facts_of(terms: Terms) -> dict[str, Json]:
     return {
         "assignment": terms.assignment.name,
         "rubric": _rubric_digest(terms.assignment),
-        "secret": hmac.new(terms.secret, b"eva journal", "sha256").hexdigest()[:16],
+        "secret": Seal(terms.secret).fingerprint,
         "seeds": terms.seeds,
         "tier_c": terms.allow_tier_c,
         "device": terms.device,

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from eva.data import Dataset, load_data
-from eva.errors import GradingError
-from eva.grading.cohort.terms import Terms, decode, encode
+from eva.errors import DataError, DeviceError, GradingError
+from eva.grading.checks.verdict import Verdict
+from eva.grading.cohort.terms import (
+    Terms,
+    broken_seed,
+    broken_static,
+    decode,
+    encode,
+)
+from eva.grading.cohort.text import printable
 from eva.grading.graph.fingerprint import structure
+from eva.grading.judge.admitted import read_record
 from eva.grading.judge.judge import judge_seed, judge_static
 from eva.grading.sandbox.outcome import Extraction
 from eva.grading.sandbox.sandbox import Sandbox
-from eva.grading.sandbox.tiers import Tier, best_tier
-from eva.jobs.plan import Kind, Plan, Result, Work
+from eva.grading.sandbox.tiers import Tier, best_tier, why_not
+from eva.jobs import Kind, Plan, Result, Work
+from eva.json_types import Json
 
 KINDS = {"static": Kind(seconds=600), "seed": Kind(seconds=6 * 3600, trains=True)}
+_MACHINE = (DataError, DeviceError, OSError)  # errors that are never a submission's
 OFFICIAL = "eva.grading.cohort.official_work:official"
 
 
@@ -29,7 +38,7 @@ def official_plan(terms: Terms) -> Plan:
 
 
 def official(config: dict[str, Any]) -> Work:
-    """Work by these terms; see :class:`eva.grading.cohort.terms.Plan`."""
+    """Work by these terms; see :class:`eva.jobs.Plan`."""
     return OfficialWork(Terms.from_json(config))
 
 
@@ -37,8 +46,14 @@ def require_sandbox(*, allow_tier_c: bool) -> Tier:
     """The best tier of isolation here.
 
     Raises:
-        GradingError: It is only resource limits, and the instructor has not said that these do.
+        GradingError: It is only resource limits, and the instructor has not said that these do; or
+            this is not Linux.
     """
+    if (why := why_not(Tier.C)) is not None:
+        raise GradingError(
+            f"an official grading can't be done here: {why}.",
+            "Use a machine with Linux, a container or WSL 2; `eva grade FILE` works everywhere.",
+        )
     tier = best_tier()
     if tier is Tier.C and not allow_tier_c:
         raise GradingError(
@@ -76,49 +91,76 @@ class OfficialWork:
         return self._load(self._terms)
 
     def __call__(self, task: dict[str, Any]) -> Result:
-        """Do one task of :mod:`eva.grading.cohort.terms`."""
+        """Do one task of :mod:`eva.grading.cohort.terms`.
+
+        Raises:
+            EvaError: The machine is at fault; whatever a submission brings about is a result.
+        """
         if task["kind"] == "static":
             return self._static({name: decode(text) for name, text in task["files"].items()})
-        return self._seed(task["capture"], task["index"])
+        return self._seed(task["capture"], task["verdicts"], task["index"])
 
     def _static(self, files: dict[str, bytes]) -> Result:
-        with tempfile.TemporaryDirectory(prefix="eva-submission-") as folder:
-            _write(Path(folder), files)
-            extraction = self._sandbox.extract(Path(folder))
-            if extraction.status == "stalled":  # perhaps the machine was busy: once more
-                limits = self._sandbox.limits
-                longer = replace(limits, wall_seconds=2 * limits.wall_seconds)
-                extraction = self._sandbox.extract(Path(folder), limits=longer)
+        extraction = self._sandbox.extract(files)
+        if extraction.status == "stalled":  # perhaps the machine was busy: once more
+            limits = self._sandbox.limits
+            longer = replace(limits, wall_seconds=2 * limits.wall_seconds)
+            extraction = self._sandbox.extract(files, limits=longer)
+        try:
+            return self._judged(extraction)
+        except _MACHINE:
+            raise
+        except Exception as error:  # a graph of a stranger may break anything
+            why = f"it can't be judged: {type(error).__name__}: {error}"
+            return broken_static(why) | _place(extraction)
+
+    def _judged(self, extraction: Extraction) -> Result:
         submitted = judge_static(extraction, self._terms.assignment)
         graph = submitted.graph
         return {
-            "tier": extraction.tier.value,
-            "memory_limit": extraction.memory_limit.value,
+            **_place(extraction),
             "digest": submitted.digest,
             "structure": structure(graph) if graph is not None else "",
-            "verdicts": [verdict.to_json() for verdict in submitted.verdicts.values()],
+            "verdicts": [_capped(verdict.to_json()) for verdict in submitted.verdicts.values()],
             "capture": _pack(extraction) if submitted.digest else None,
         }
 
-    def _seed(self, capture: dict[str, Any], index: int) -> Result:
-        submitted = judge_static(_unpack(capture), self._terms.assignment)
-        result = judge_seed(
-            submitted,
-            self._data,
-            index=index,
-            secret=self._terms.secret,
-            assignment=self._terms.assignment.name,
-            device=self._terms.device,
-        )
-        value: Result = result.to_json()
+    def _seed(self, capture: dict[str, Any], verdicts: list[dict[str, Any]], index: int) -> Result:
+        data = self._data
+        try:
+            limits = self._terms.assignment.network_limits().for_checks()
+            found = map(Verdict.from_json, verdicts)
+            submitted = replace(
+                read_record(_unpack(capture), limits),
+                verdicts={verdict.check: verdict for verdict in found},
+            )
+            value: Result = judge_seed(
+                submitted,
+                data,
+                index=index,
+                secret=self._terms.secret,
+                assignment=self._terms.assignment.name,
+                device=self._terms.device,
+            ).to_json()
+        except _MACHINE:
+            raise
+        except Exception as error:  # as above
+            return broken_seed(index, f"training broke off: {type(error).__name__}: {error}")
         return value
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+def _place(extraction: Extraction) -> Result:
+    """Where the code ran."""
+    return {"tier": extraction.tier.value, "memory_limit": extraction.memory_limit.value}
+
+
+def _capped(value: Json) -> Any:
+    """The same JSON with every text cut."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): _capped(item) for key, item in value.items()}
+    return [_capped(item) for item in value] if isinstance(value, list) else value
 
 
 def _pack(extraction: Extraction) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections import Counter
@@ -63,9 +64,9 @@ def read_roster(path: Path) -> list[RosterLine]:
     if len(content) > _MAX_BYTES:
         raise GradingError(f"the roster {path} has more than {_MAX_BYTES:,} bytes.")
     try:
-        lines = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise GradingError(f"the roster {path} is not CSV in UTF-8: {error}.") from error
+        lines = _rows(_text(content))
+    except csv.Error as error:
+        raise GradingError(f"the roster {path} is not CSV: {error}.") from error
     entries = [_entry(line, f"{path.name}:{n}") for n, line in enumerate(lines, start=2)]
     if not entries:
         raise GradingError(f"the roster {path} names no student.", f"Columns: {_columns()}.")
@@ -82,6 +83,25 @@ def read_roster(path: Path) -> list[RosterLine]:
         )
         for entry in entries
     ]
+
+
+def _text(content: bytes) -> str:
+    """Text in the encodings that spreadsheets write, told by their marks or else tried out."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    if content[1:2] == b"\0":  # no mark, and every other byte of plain letters is zero
+        return content.decode("utf-16-le", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    """Rows by column; the header shows which of the three delimiters it is."""
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 
 def parse_date(text: str) -> datetime:

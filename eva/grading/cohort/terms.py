@@ -1,7 +1,7 @@
-"""The terms of an official grading, and its two kinds of tasks.
+"""The terms of an official grading, its two kinds of tasks, and what comes of one that breaks.
 
 A task is ``{"kind": "static", "files": ...}`` or
-``{"kind": "seed", "capture": ..., "index": ...}``.
+``{"kind": "seed", "capture": ..., "verdicts": ..., "index": ...}``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 from eva.errors import GradingError
 from eva.grading.checks.rubric import Assignment
-from eva.jobs.plan import Task
+from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
+from eva.grading.cohort.text import printable
+from eva.jobs import Result, Task
 from eva.json_types import Json
 
 MIN_SECRET = 16  # bytes
@@ -29,7 +31,7 @@ class Terms:
         seeds: Trainings of a submission that is not near the line.
         allow_tier_c: Accept extraction with resource limits alone.
         data_dir: Folder that holds MNIST/raw, on every machine that works.
-        device: That trains.
+        device: Where networks are trained: "cpu", "cuda" or "mps"; "auto" before it is chosen.
     """
 
     assignment: Assignment
@@ -73,8 +75,38 @@ def static_task(files: dict[str, bytes]) -> Task:
 
 
 def seed_task(static: dict[str, Any], index: int) -> Task:
-    """Train what a static task captured, with one seed."""
-    return {"kind": "seed", "capture": static["capture"], "index": index}
+    """Train what a static task captured and judged, with one seed."""
+    return {
+        "kind": "seed",
+        "capture": static["capture"],
+        "verdicts": static["verdicts"],
+        "index": index,
+    }
+
+
+def broken_static(why: str) -> Result:
+    """Result of a static task that a submission has broken: a person must look."""
+    first = Verdict(
+        check=FAST_CHECKS[0],
+        status=Status.NEEDS_REVIEW,
+        message=f"{FAST_CHECKS[0]}: {printable(why)}",
+    )
+    others = [
+        Verdict(check=check, status=Status.SKIPPED, message=f"{check}: not looked at.")
+        for check in FAST_CHECKS[1:]
+    ]
+    return {
+        "tier": "",
+        "digest": "",
+        "structure": "",
+        "verdicts": [verdict.to_json() for verdict in (first, *others)],
+        "capture": None,
+    }
+
+
+def broken_seed(index: int, why: str) -> Result:
+    """Result of a training that a submission has broken: no seed after it is trained."""
+    return {"index": index, "broken": printable(why)}
 
 
 def encode(content: bytes) -> str:

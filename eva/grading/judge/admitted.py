@@ -14,8 +14,8 @@ from eva.grading.graph.candidate import Candidate
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.trial import Images
 from eva.grading.judge.initial_weights import kept_numbers
-from eva.grading.sandbox.child import LENGTH
 from eva.grading.sandbox.outcome import Extraction
+from eva.grading.sandbox.record import LENGTH
 from eva.recipe import Recipe
 
 

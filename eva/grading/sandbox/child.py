@@ -27,7 +27,6 @@ import select
 import shutil
 import signal
 import socket
-import struct
 import sys
 import time
 from contextlib import suppress
@@ -36,9 +35,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from eva.grading.sandbox import walls
+from eva.grading.sandbox.record import LENGTH
 
-LENGTH = struct.Struct(">Q")
-MAC_BYTES = 32
 _TEXT = 4000  # characters of a message or traceback
 _STEP = 0.005  # seconds between two looks of the guard
 _WARM = "eva.experiments.exp5"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from eva.grading.sandbox.child import MAC_BYTES
+from eva.grading.sandbox.record import MAC_BYTES
 from eva.grading.sandbox.tiers import Tier
 
 MIB = 1 << 20

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,8 +24,10 @@ from typing import Any, Self
 
 from eva.errors import GradingError
 from eva.grading.sandbox.cgroup import Cgroup, new_group
-from eva.grading.sandbox.child import LENGTH
 from eva.grading.sandbox.outcome import Ending, Extraction, MemoryLimit, SandboxLimits, ending_of
+from eva.grading.sandbox.record import LENGTH
+from eva.grading.sandbox.scratch import scratch_folder
+from eva.grading.sandbox.sources import require_writable, sources_of
 from eva.grading.sandbox.tiers import (
     SYSTEM,
     Tier,
@@ -65,7 +68,7 @@ class Sandbox:
 
     def extract(
         self,
-        folder: Path,
+        sources: Path | Mapping[str, bytes],
         *,
         entry: str = "submission.py",
         limits: SandboxLimits | None = None,
@@ -73,7 +76,8 @@ class Sandbox:
         """Run a submission's code and take its graph and recipe out.
 
         Args:
-            folder: Its regular .py files go in, and nothing else of it.
+            sources: A folder, whose regular .py files go in and nothing else of it; or the files
+                themselves, by their paths in the submission.
             entry: The file to import.
             limits: For this submission alone.
 
@@ -82,12 +86,23 @@ class Sandbox:
                 what a student does.
         """
         limits = limits or self.limits
+        most = {"most_files": limits.source_files, "most_bytes": limits.source_bytes}
         try:
-            files = _sources(folder, limits)
+            files = sources_of(sources, **most) if isinstance(sources, Path) else sources
+            require_writable(files, **most)
         except OSError as error:
             raise GradingError(f"the sources can't be read: {error}") from error
         except GradingError as error:
             return self._extraction(Ending(status="crashed", message=error.problem))
+        try:
+            return self._extraction(self._attempts(files, entry, limits))
+        except GradingError:
+            # A program of ours that is lost too was lost by the machine, and raises again.
+            self._attempts({entry: _HARMLESS}, entry, limits)
+            return self._extraction(Ending(status="killed", message=_LOST))
+
+    def _attempts(self, files: Mapping[str, bytes], entry: str, limits: SandboxLimits) -> Ending:
+        """How a program ended, tried again where the sandbox lost it."""
         why = ""
         for _ in range(_ATTEMPTS):
             requests = self._warm()
@@ -96,9 +111,7 @@ class Sandbox:
             record, end = self._run(requests, files, entry, limits, key)
             if end["end"] in ("exit", "signal", "timeout") or len(record) > limits.output_bytes:
                 out_of_memory = self._group is not None and self._group.kills() > killed
-                return self._extraction(
-                    ending_of(record, end, key=key, limits=limits, out_of_memory=out_of_memory)
-                )
+                return ending_of(record, end, key=key, limits=limits, out_of_memory=out_of_memory)
             why = str(end.get("why", "no reason given"))
             self.close()
         raise GradingError(
@@ -182,16 +195,16 @@ class Sandbox:
     def _run(
         self,
         requests: socket.socket,
-        files: dict[str, str],
+        files: Mapping[str, bytes],
         entry: str,
         limits: SandboxLimits,
         key: bytes,
     ) -> tuple[bytes, dict[str, Any]]:
         """One attempt, with a folder of its own to write in."""
-        with tempfile.TemporaryDirectory(prefix="eva-sandbox-", ignore_cleanup_errors=True) as top:
-            os.chmod(top, 0o755)
+        with scratch_folder() as top:
+            top.chmod(0o755)
             job = {
-                "files": files,
+                "files": {name: content.hex() for name, content in files.items()},
                 "entry": entry,
                 "limits": asdict(limits),
                 "key": key.hex(),
@@ -235,26 +248,11 @@ class Sandbox:
 
 
 _MAIN = "from eva.grading.sandbox.child import main; main()"
-
-
-def _sources(folder: Path, limits: SandboxLimits) -> dict[str, str]:
-    """Regular .py files by their names in the folder, in hexadecimal digits; links are left out."""
-    found: dict[str, str] = {}
-    total = 0
-    for top, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(names):
-            path = Path(top) / name
-            if path.suffix != ".py" or path.is_symlink() or not path.is_file():
-                continue
-            total += path.stat().st_size
-            if total > limits.source_bytes or len(found) >= limits.source_files:
-                raise GradingError(
-                    f"at most {limits.source_files} files and {limits.source_bytes:,} bytes of "
-                    "sources are allowed."
-                )
-            found[path.relative_to(folder).as_posix()] = path.read_bytes().hex()
-    return found
+_HARMLESS = b"raise SystemExit\n"
+_LOST = (
+    f"the program was lost {_ATTEMPTS} times, though the sandbox works: it ended the process that "
+    "watches over it, or took all that the machine has."
+)
 
 
 def _read_end(control: socket.socket) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def best_tier() -> Tier:
 @functools.cache
 def why_not(tier: Tier) -> str | None:
     """Why a tier can't be had here, in words; None where it can."""
-    if not sys.platform.startswith("linux"):
-        return None if tier is Tier.C else "it needs Linux"
+    if not (sys.platform.startswith("linux") and hasattr(os, "fork")):
+        return "it needs Linux"
     if tier is Tier.A:
         if shutil.which("bwrap") is None:
             return "bubblewrap is not installed"

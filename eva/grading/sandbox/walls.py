@@ -7,8 +7,8 @@ forked, before it has read a byte that a student wrote; nothing can be taken dow
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
-import resource
 import signal
 import struct
 from collections.abc import Iterable
@@ -146,6 +146,8 @@ def limit(
     *, cpu_seconds: int, memory_bytes: int, file_bytes: int, open_files: int, processes: int | None
 ) -> None:
     """Set resource limits of this process and its children; memory is address space."""
+    import resource  # Unix alone has it, and everybody may import this module
+
     limits = {
         resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 1),
         resource.RLIMIT_AS: (memory_bytes,) * 2,
@@ -164,7 +166,7 @@ def limit(
 def mapped_bytes() -> int:
     """Address space that this process has mapped."""
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+        return int(file.read().split()[0]) * mmap.PAGESIZE
 
 
 def die_with_parent() -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cohort_fakes import FACTS, FakeSeeds, InlineEngine, grade_class, rubric, write_class
+from cohort_fakes import SEAL, FakeSeeds, InlineEngine, grade_class, rubric, write_class
 
 from eva.errors import GradingError
 from eva.grading.cohort.cohort import Progress, Shard, require_finished, seconds_in_words
 from eva.grading.cohort.gradebook import Gradebook, Outcome, make_gradebook
-from eva.grading.cohort.journal import line_of, read_journals
+from eva.grading.cohort.journal import read_journals
 from eva.grading.reports import FORMATS, gradebook_json
 
 CLASS = {
@@ -70,8 +70,8 @@ def test_a_grading_that_dies_after_any_answer_resumes_to_the_same_bytes(tmp_path
     folder = write_class(tmp_path / "class", CLASS)
     whole, _ = grade_class([folder], tmp_path / "whole.jsonl")
     wanted = {name: _render(name, whole) for name in FORMATS}
-    answers = len(read_journals([tmp_path / "whole.jsonl"]).static) + len(
-        read_journals([tmp_path / "whole.jsonl"]).seeds
+    answers = len(read_journals([tmp_path / "whole.jsonl"], SEAL).static) + len(
+        read_journals([tmp_path / "whole.jsonl"], SEAL).seeds
     )
     log = tmp_path / "log"
     for after in range(answers):
@@ -122,9 +122,9 @@ def test_a_damaged_line_costs_only_its_own_work(tmp_path: Path, line: int) -> No
     journal, log = tmp_path / "journal.jsonl", tmp_path / "log"
     whole, _ = grade_class([folder], journal)
     lines = journal.read_bytes().splitlines(keepends=True)
-    lines[line] = lines[line].replace(b"9", b"8", 3)
+    lines[line] = lines[line][: len(lines[line]) // 2] + b"\n"
     journal.write_bytes(b"".join(lines))
-    assert read_journals([journal]).damaged == 1
+    assert read_journals([journal], SEAL).damaged == 1
     book, _ = grade_class([folder], journal, config={"log": str(log)})
     assert _text(book) == _text(whole)
     done = log.read_text().splitlines() if log.exists() else []
@@ -156,10 +156,10 @@ def test_shards_split_a_class_and_merge_to_the_same_gradebook(tmp_path: Path, co
             config={"log": str(log)},
             shard=Shard.parse(f"{index}/{count}"),
         )
-    merged = make_gradebook(read_journals(journals), rubric(), FakeSeeds())
+    merged = make_gradebook(read_journals(journals, SEAL), rubric(), FakeSeeds())
     assert _text(merged) == _text(whole)
     if count > 1:
-        partly = make_gradebook(read_journals(journals[:1]), rubric(), FakeSeeds())
+        partly = make_gradebook(read_journals(journals[:1], SEAL), rubric(), FakeSeeds())
         assert partly.count(Outcome.UNFINISHED) > 0
         assert partly.exit_code == 3
     statics = [line for line in log.read_text().splitlines() if line.startswith("static")]
@@ -211,12 +211,14 @@ def test_a_journal_of_another_class_list_keeps_its_results(tmp_path: Path) -> No
     assert [grade.score for grade in book.grades] == [10, 10]
 
 
-def test_a_forged_line_without_its_checksum_gives_no_points(tmp_path: Path) -> None:
+def test_an_edited_result_is_refused_and_says_so(tmp_path: Path) -> None:
     folder = write_class(tmp_path / "class", {"dora": "broken"})
     journal = tmp_path / "journal.jsonl"
     grade_class([folder], journal)
-    line = journal.read_bytes().splitlines()[-1].replace(b"failed", b"passed")
-    journal.write_bytes(line_of({"kind": "grading", "schema": 1, "facts": dict(FACTS)}) + line)
-    contents = read_journals([journal])
-    assert contents.damaged == 1
-    assert contents.static == {}
+    journal.write_bytes(journal.read_bytes().replace(b"failed", b"passed"))
+    with pytest.raises(GradingError, match="was changed by somebody else: line 3"):
+        grade_class([folder], journal)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:2]))  # as the message says: its work is done again
+    book, _ = grade_class([folder], journal)
+    assert book.grades[0].score == 0

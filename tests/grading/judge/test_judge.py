@@ -24,8 +24,8 @@ from eva.grading.graph.nodes import Role
 from eva.grading.judge.admitted import Admitted, digest_of, read_record
 from eva.grading.judge.initial_weights import draw_initial, is_redrawn
 from eva.grading.judge.judge import judge_seed, judge_static
-from eva.grading.sandbox.child import LENGTH
 from eva.grading.sandbox.outcome import Extraction
+from eva.grading.sandbox.record import LENGTH
 from eva.grading.sandbox.tiers import Tier
 from eva.recipe import SGD, Init, RandomCrop, Recipe
 from eva.training.trainer import Trainer
