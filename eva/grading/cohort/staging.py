@@ -28,15 +28,15 @@ def stage(paths: Sequence[str | Path]) -> list[HandedIn]:
     Raises:
         GradingError: A path is not there, nothing was found, or the class is too large.
     """
-    paths = [Path(path) for path in paths]
-    rosters = [path for path in paths if path.suffix.lower() == ".csv"]
+    named = [Path(path) for path in paths]
+    rosters = [path for path in named if path.suffix.lower() == ".csv"]
     if len(rosters) > 1:
         raise GradingError(f"one roster is enough, {len(rosters)} were given.")
     lines = read_roster(rosters[0]) if rosters else []
     home = rosters[0].parent if rosters else Path()
     hand_ins: list[HandedIn] = []
     size = 0
-    for upload in find_uploads([path for path in paths if path not in rosters], lines, home):
+    for upload in find_uploads([path for path in named if path not in rosters], lines, home):
         for opened in open_upload(upload):
             hand_ins.append(read_upload(opened))
             size += sum(map(len, hand_ins[-1].files.values()))

@@ -17,8 +17,8 @@ from eva.grading.cohort.roster import RosterLine
 ENTRY = "submission.py"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_SUBMISSIONS = 5_000
-_ENDINGS = (".py", *ARCHIVES)
-_ENDINGS += (".ipynb", ".txt", ".md", ".pdf", ".docx", ".rar", ".7z", ".gz", ".pt", ".pth")
+_OTHERS = (".ipynb", ".txt", ".md", ".pdf", ".docx", ".rar", ".7z", ".gz", ".pt", ".pth")
+_ENDINGS = (".py", *ARCHIVES, *_OTHERS)  # which are no part of an id
 _NOISE = {"__pycache__", "__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
 _NOISE |= {".git", ".ipynb_checkpoints", ".venv", ".idea", ".vscode"}
 
