@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
-from eva.grading.reports.escape import html_text
-from eva.grading.reports.page import bars, page, table
+from eva.grading.reports.drawings import bars
+from eva.grading.reports.page import render_page
 
 _BOARD = 20  # lines of the leaderboard
 
 
 def render(gradebook: Gradebook) -> str:
     """HTML text for the instructor; hidden checks count and are shown."""
-    grades = gradebook.grades
-    outcomes = ", ".join(
-        f"{gradebook.count(each)} {each.value}" for each in Outcome if gradebook.count(each)
+    counts = [f"{gradebook.count(each)} {each.value}" for each in Outcome if gradebook.count(each)]
+    return render_page(
+        "class.html",
+        book=gradebook,
+        outcomes=", ".join(counts),
+        distribution=bars(_distribution(gradebook), "How many students have how many points"),
+        leaders=_leaders(gradebook.grades),
+        look_at=[grade for grade in gradebook.grades if grade.reason or grade.flags],
     )
-    body = [
-        f"<h1>{html_text(gradebook.assignment.title)}</h1>",
-        f"<p>{len(grades)} submissions: {outcomes}.</p>",
-        "<h2>Points</h2>",
-        bars(_distribution(gradebook), "How many students have how many points"),
-        "<h2>Smallest networks that passed</h2>",
-        _leaderboard(grades),
-        "<h2>To look at</h2>",
-        _flagged(grades),
-        "<h2>Everybody</h2>",
-        table(
-            ["student", "score", "outcome", "parameters", "median, %", "lowest, %", "tier"],
-            [_line(grade, gradebook.assignment.points) for grade in grades],
-            [1, 3, 4, 5],
-        ),
-        "<h2>How it was graded</h2>",
-        table(
-            ["what", "value"],
-            [
-                [html_text(name), html_text(str(value))]
-                for name, value in sorted(gradebook.facts.items())
-            ],
-        ),
-    ]
-    return page(f"{gradebook.assignment.name}: the class", body)
 
 
 def _distribution(gradebook: Gradebook) -> list[tuple[str, int]]:
@@ -51,46 +31,11 @@ def _distribution(gradebook: Gradebook) -> list[tuple[str, int]]:
     return [(str(points), count) for points, count in enumerate(counts)]
 
 
-def _leaderboard(grades: tuple[Grade, ...]) -> str:
+def _leaders(grades: tuple[Grade, ...]) -> list[Grade]:
+    """Who passed with the fewest parameters, then with the best median."""
     passed = [
         (grade.parameters, -(grade.median or 0.0), grade.student, grade)
         for grade in grades
         if grade.report.passed and grade.parameters is not None
     ]
-    if not passed:
-        return "<p>Nobody has passed every check.</p>"
-    rows = [
-        [
-            str(place),
-            html_text(grade.student),
-            f"{parameters:,}",
-            f"{-median:.2f}",
-        ]
-        for place, (parameters, median, _, grade) in enumerate(sorted(passed)[:_BOARD], start=1)
-    ]
-    return table(["", "student", "parameters", "median, %"], rows, [0, 2, 3])
-
-
-def _flagged(grades: tuple[Grade, ...]) -> str:
-    rows = []
-    for grade in grades:
-        why = [html_text(flag) for flag in grade.flags]
-        if grade.reason:
-            kind = grade.outcome.value
-            why.insert(0, f'<span class="{kind}">{kind}: {html_text(grade.reason)}</span>')
-        if why:
-            rows.append([html_text(grade.student), "<br/>".join(why)])
-    return table(["student", "why"], rows) if rows else "<p>Nothing.</p>"
-
-
-def _line(grade: Grade, possible: int) -> list[str]:
-    late = f" ({grade.lateness.days} d late)" if grade.lateness.days else ""
-    return [
-        html_text(grade.student),
-        f"{grade.score:g}/{possible}{late}",
-        f'<span class="{grade.outcome.value}">{grade.outcome.value}</span>',
-        "" if grade.parameters is None else f"{grade.parameters:,}",
-        "" if grade.median is None else f"{grade.median:.2f}",
-        "" if grade.minimum is None else f"{grade.minimum:.2f}",
-        html_text(grade.tier),
-    ]
+    return [grade for *_, grade in sorted(passed, key=lambda row: row[:3])[:_BOARD]]
