@@ -19,7 +19,7 @@ from eva.grading.cohort.terms import (
 )
 from eva.grading.cohort.text import printable
 from eva.grading.graph.fingerprint import structure
-from eva.grading.judge.admitted import read_record
+from eva.grading.judge.admitted import Admitted, digest_of, read_record
 from eva.grading.judge.judge import judge_seed, judge_static
 from eva.grading.sandbox.outcome import Extraction
 from eva.grading.sandbox.sandbox import Sandbox
@@ -128,11 +128,11 @@ class OfficialWork:
     def _seed(self, capture: dict[str, Any], verdicts: list[dict[str, Any]], index: int) -> Result:
         data = self._data
         try:
-            limits = self._terms.assignment.network_limits().for_checks()
-            found = map(Verdict.from_json, verdicts)
-            submitted = replace(
-                read_record(_unpack(capture), limits),
-                verdicts={verdict.check: verdict for verdict in found},
+            candidate = read_record(_unpack(capture))
+            submitted = Admitted(
+                candidate=candidate,
+                digest=digest_of(candidate),
+                verdicts={found.check: found for found in map(Verdict.from_json, verdicts)},
             )
             value: Result = judge_seed(
                 submitted,

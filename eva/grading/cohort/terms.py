@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eva.errors import GradingError
+from eva.grading.checks.check import known_checks
 from eva.grading.checks.rubric import Assignment
-from eva.grading.checks.verdict import FAST_CHECKS, Status, Verdict
+from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.text import printable
 from eva.jobs import Result, Task
 from eva.json_types import Json
@@ -86,20 +87,15 @@ def seed_task(static: dict[str, Any], index: int) -> Task:
 
 def broken_static(why: str) -> Result:
     """Result of a static task that a submission has broken: a person must look."""
-    first = Verdict(
-        check=FAST_CHECKS[0],
-        status=Status.NEEDS_REVIEW,
-        message=f"{FAST_CHECKS[0]}: {printable(why)}",
-    )
-    others = [
-        Verdict(check=check, status=Status.SKIPPED, message=f"{check}: not looked at.")
-        for check in FAST_CHECKS[1:]
-    ]
+    names = list(known_checks(trains=False))
+    answers = [Verdict.review(f"{names[0]}: {printable(why)}")]
+    answers += [Verdict.skipped(f"{name}: not looked at.") for name in names[1:]]
+    verdicts = [replace(a, check=name) for name, a in zip(names, answers, strict=True)]
     return {
         "tier": "",
         "digest": "",
         "structure": "",
-        "verdicts": [verdict.to_json() for verdict in (first, *others)],
+        "verdicts": [verdict.to_json() for verdict in verdicts],
         "capture": None,
     }
 

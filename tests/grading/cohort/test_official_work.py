@@ -111,14 +111,14 @@ def test_a_seed_does_not_ask_the_static_checks_again(
     worker: OfficialWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    for name in ("judge_static", "read_record", "judge_seed"):
+    for name in ("judge_static", "read_record", "digest_of", "judge_seed"):
         monkeypatch.setattr(
             f"eva.grading.cohort.official_work.{name}",
             lambda *args, name=name, **kwargs: asked.append(name) or Admitted(),
         )
     monkeypatch.setitem(vars(worker), "_data", None)
     worker({"kind": "seed", "capture": PACKED, "verdicts": [], "index": 0})
-    assert asked == ["read_record", "judge_seed"]
+    assert asked == ["read_record", "digest_of", "judge_seed"]
 
 
 def test_text_of_a_record_is_capped(worker: OfficialWork, monkeypatch: pytest.MonkeyPatch) -> None:
