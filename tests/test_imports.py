@@ -11,20 +11,18 @@ import grimp
 
 ROOT = Path(__file__).parents[1]
 
-# Names that several modules must have: the two of a submission, and the one function of a format.
-CONVENTIONS = {"RECIPE", "build_model", "render"}
+# Names that several modules must have: the two of a submission, the function of a format, and
+# `check`, which makes a check of a function and is what `eva.check` does with all of them.
+CONVENTIONS = {"RECIPE", "build_model", "render", "check"}
 
 # Two things never share a name. These still do; the list may only get shorter.
 SHARED = {
     "BATCH",
     "CHANNELS",
     "EXAMPLE",
-    "Format",
     "Hull",
     "IDENTITY",
     "IMAGES",
-    "KINDS",
-    "Kind",
     "Line",
     "Net",
     "Result",
@@ -37,7 +35,6 @@ SHARED = {
     "TARGET",
     "WIDTH",
     "confusion",
-    "curves",
     "fits",
     "linear",
     "main",

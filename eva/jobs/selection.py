@@ -9,7 +9,9 @@ from pathlib import Path
 from eva.jobs.engine import Engine
 from eva.jobs.plan import Plan
 
-MEMORY = 1.5e9  # bytes that a process training at batch size 128 is given: twice what it takes
+TRAINING_MEMORY = (
+    1.5e9  # bytes that a process training at batch size 128 is given: twice what it takes
+)
 
 
 class EngineName(StrEnum):
@@ -51,4 +53,4 @@ def default_jobs() -> int:
         free = next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
     except (OSError, StopIteration, ValueError):  # not Linux: nothing is known
         return cores or 1
-    return max(1, min(cores or 1, int(free / MEMORY)))
+    return max(1, min(cores or 1, int(free / TRAINING_MEMORY)))

@@ -39,7 +39,7 @@ from eva.training.device import select_device
 from eva.training.trainer import Trainer
 
 UNFINISHED = "unfinished"
-KINDS = {"seed": Kind(seconds=6 * 3600, trains=True)}
+_KINDS = {"seed": Kind(seconds=6 * 3600, trains=True)}
 _POLL = 5.0  # seconds
 _PATIENCE = 1.0  # seconds for a process that was killed to be quite gone
 
@@ -127,7 +127,7 @@ def run_study(
     out = Path("runs") / f"{loaded.slug}-study" if out is None else Path(out)
     unfinished = str((out / UNFINISHED).resolve()) if engine is EngineName.LOCAL else None
     config = asdict(terms) | {"data": kind, "unfinished": unfinished}
-    plan = Plan(make="eva.studies.run:make_work", config=config, kinds=KINDS)
+    plan = Plan(make="eva.studies.run:make_work", config=config, kinds=_KINDS)
     recipe = loaded.recipe.model_copy(update={} if epochs is None else {"epochs": epochs})
     expected: dict[str, Any] = {
         "submission": submission,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from eva.json_types import FrozenModel
 from eva.record import Run
 
-SCHEMA = 1
+STUDY_SCHEMA = 1
 TARGET = 99.4  # percent of the test images
 LAST = 4  # epochs that have to reach it
 Z = 1.959963984540054  # of the normal distribution, for a confidence of 95 %
@@ -66,7 +66,7 @@ class Study(FrozenModel):
         rows: One for each seed that did not diverge.
     """
 
-    schema_version: int = SCHEMA
+    schema_version: int = STUDY_SCHEMA
     submission: str
     parameters: int
     epochs: int

@@ -18,7 +18,7 @@ from typing import Any
 from eva.errors import GradingError
 from eva.grading.checks.verdict import Status, Verdict
 
-Answer = Callable[[Any, Any], Verdict]
+_Answer = Callable[[Any, Any], Verdict]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Check:
     id: str
     needs: tuple[str, ...]
     trains: bool
-    answer: Answer
+    answer: _Answer
 
 
 _FILES = ("fast", "accuracy")  # each registers its own
@@ -45,14 +45,14 @@ _CHECKS: dict[str, Check] = {}
 
 def check(
     name: str, *, needs: tuple[str, ...] = (), trains: bool = False
-) -> Callable[[Answer], Answer]:
+) -> Callable[[_Answer], _Answer]:
     """Register a function as a check; see :class:`Check` for the arguments.
 
     Raises:
         GradingError: The id is taken, or it needs a check that was not registered before it.
     """
 
-    def register(answer: Answer) -> Answer:
+    def register(answer: _Answer) -> _Answer:
         if name in _CHECKS:
             raise GradingError(f"two checks are called {name!r}.")
         missing = [need for need in needs if need not in _CHECKS]

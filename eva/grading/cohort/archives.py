@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from eva.grading.cohort import unpack
 from eva.grading.cohort.unpack import MAX_ITEMS, Refused
-from eva.grading.cohort.uploads import ARCHIVES, ENTRY, ArchiveEntry, Kind, Upload, is_noise
+from eva.grading.cohort.uploads import ARCHIVES, ENTRY, ArchiveEntry, EntryKind, Upload, is_noise
 
 MAX_BYTES = 2_000_000  # of one student's .py files together
 MAX_CLASS_BYTES = 500_000_000  # of all students' .py files
@@ -31,7 +31,7 @@ def open_upload(upload: Upload) -> Iterator[Upload]:
             raise Refused(upload.refusal)
         entries = [entry for entry in _entries(upload) if _counts(entry)]
     except (Refused, OSError) as why:
-        yield replace(upload, refusal=words(why))
+        yield replace(upload, refusal=reason_of(why))
         return
     if upload.of_class:
         yield from _each(upload, entries)
@@ -39,7 +39,7 @@ def open_upload(upload: Upload) -> Iterator[Upload]:
         yield replace(upload, entries=tuple(entries))
 
 
-def words(why: Exception) -> str:
+def reason_of(why: Exception) -> str:
     """Why something was refused or can't be read."""
     return f"it can't be read: {why.strerror}" if isinstance(why, OSError) else str(why)
 
@@ -101,9 +101,9 @@ def _on_disk(path: Path, top: Path) -> ArchiveEntry:
     info = path.lstat()
     inside = PurePosixPath(path.relative_to(top).as_posix())
     if stat.S_ISLNK(info.st_mode):
-        kind = Kind.LINK
+        kind = EntryKind.LINK
     else:
-        kind = Kind.FILE if stat.S_ISREG(info.st_mode) else Kind.OTHER
+        kind = EntryKind.FILE if stat.S_ISREG(info.st_mode) else EntryKind.OTHER
 
     def read(limit: int) -> bytes:
         # The file may have been swapped since it was listed: open without following, look again.
@@ -148,7 +148,7 @@ def _member(value: dict[str, object], content: bytes) -> ArchiveEntry:
 
     size = value["size"]
     assert isinstance(size, int), "our own process wrote it"
-    return ArchiveEntry(path=clean, kind=Kind(str(value["kind"])), size=size, read=read)
+    return ArchiveEntry(path=clean, kind=EntryKind(str(value["kind"])), size=size, read=read)
 
 
 def _capped(content: bytes, limit: int, name: PurePosixPath) -> bytes:

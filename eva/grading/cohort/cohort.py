@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eva.errors import GradingError
-from eva.grading.cohort.gradebook import Seeds, results_of, seeds_wanted, trains
+from eva.grading.cohort.gradebook import Seeds, results_of, trainings_wanted, trains
 from eva.grading.cohort.handed_in import HandedIn
 from eva.grading.cohort.journal import Contents, Journal
 from eva.grading.cohort.terms import broken_seed, broken_static, seed_task, static_task
@@ -154,7 +154,7 @@ class Cohort:
         return found
 
     def _wanted(self, digest: str) -> int:
-        return seeds_wanted(results_of(self._contents, digest), self._seeds)
+        return trainings_wanted(results_of(self._contents, digest), self._seeds)
 
     def _task(self, kind: str, key: str, index: int) -> Task:
         if kind == "static":

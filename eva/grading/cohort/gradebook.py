@@ -19,7 +19,7 @@ from eva.grading.cohort.journal import Contents
 from eva.grading.cohort.late import Lateness, lateness
 from eva.json_types import Json
 
-SCHEMA = 1
+GRADEBOOK_SCHEMA = 1
 _NAMED = 5  # students named in a flag; more are counted
 
 
@@ -166,7 +166,7 @@ def trains(static: dict[str, Any]) -> bool:
     return bool(static["digest"]) and not failed
 
 
-def seeds_wanted(results: Sequence[dict[str, Any]], seeds: Seeds) -> int:
+def trainings_wanted(results: Sequence[dict[str, Any]], seeds: Seeds) -> int:
     """How many trainings these results ask for; none more after one that broke."""
     return len(results) if _broken(results) else seeds.wanted(results)
 
@@ -206,7 +206,7 @@ def _grade(
         open_ = [v.message for v in verdicts.values() if v.status is Status.NEEDS_REVIEW]
         if trains(static):
             results = results_of(contents, static["digest"])
-            if not results or len(results) < seeds_wanted(results, seeds):
+            if not results or len(results) < trainings_wanted(results, seeds):
                 outcome, reason = Outcome.UNFINISHED, f"{len(results)} seeds are trained so far"
                 skipped = "not trained yet"
             elif why := _broken(results):

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from eva.grading.cohort.archives import MAX_BYTES, words
+from eva.grading.cohort.archives import MAX_BYTES, reason_of
 from eva.grading.cohort.roster import RosterLine
 from eva.grading.cohort.text import printable
 from eva.grading.cohort.unpack import Refused
-from eva.grading.cohort.uploads import ENTRY, ArchiveEntry, Kind, Upload
+from eva.grading.cohort.uploads import ENTRY, ArchiveEntry, EntryKind, Upload
 from eva.grading.sandbox.sources import why_not_writable
 from eva.json_types import Json
 
@@ -73,18 +73,18 @@ def read_upload(upload: Upload) -> HandedIn:
             raise Refused(upload.refusal)
         files = _files(upload.entries)
     except (Refused, OSError) as why:
-        return HandedIn(student=upload.student, source=upload.source, refusal=words(why))
+        return HandedIn(student=upload.student, source=upload.source, refusal=reason_of(why))
     return HandedIn(student=upload.student, source=upload.source, files=files)
 
 
 def _files(entries: Sequence[ArchiveEntry]) -> dict[str, bytes]:
     """Python files by their paths beside ``submission.py``, or beside the only one."""
-    python = [entry for entry in entries if _is_python(entry) or entry.kind is Kind.LINK]
+    python = [entry for entry in entries if _is_python(entry) or entry.kind is EntryKind.LINK]
     for entry in entries:
         if entry.path.is_absolute() or ".." in entry.path.parts:
             raise Refused(f"the path {entry.path} leads out of the submission")
     for entry in python:
-        if entry.kind is not Kind.FILE:
+        if entry.kind is not EntryKind.FILE:
             raise Refused(f"{entry.path} is a {entry.kind.value}, not a regular file")
     if not python:
         raise Refused(f"it holds no .py file{_only(entries)}")

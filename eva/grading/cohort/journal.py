@@ -23,7 +23,7 @@ from eva.errors import GradingError
 from eva.grading.cohort.handed_in import HandedIn
 from eva.json_types import Json
 
-SCHEMA = 2
+JOURNAL_SCHEMA = 2
 
 
 class Seal:
@@ -96,7 +96,7 @@ class Journal:
             if self._size and not path.read_bytes().endswith(b"\n"):
                 self._write(b"\n")  # what was cut off stays a line of its own
             if not self.contents.facts:
-                self.append({"kind": "grading", "schema": SCHEMA, "facts": facts})
+                self.append({"kind": "grading", "schema": JOURNAL_SCHEMA, "facts": facts})
                 self.contents.facts.update(facts)
         except BaseException:
             self.close()
@@ -228,9 +228,10 @@ def _ascii(text: str) -> str:
 def _refuse(path: Path, number: int, entry: object, seal: Seal) -> NoReturn:
     """Say why a line does not count: another schema, another secret, or another hand."""
     match entry:
-        case {"kind": "grading", "schema": int(schema)} if schema != SCHEMA:
+        case {"kind": "grading", "schema": int(schema)} if schema != JOURNAL_SCHEMA:
             raise GradingError(
-                f"{path} has schema {schema}; this eva reads {SCHEMA}.", "Name another journal."
+                f"{path} has schema {schema}; this eva reads {JOURNAL_SCHEMA}.",
+                "Name another journal.",
             )
         case {"kind": "grading", "facts": {"secret": str(other)}} if other != seal.fingerprint:
             _require_same(path, {"secret": other}, {"secret": seal.fingerprint})

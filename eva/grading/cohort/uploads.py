@@ -23,7 +23,7 @@ _NOISE = {"__pycache__", "__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
 _NOISE |= {".git", ".ipynb_checkpoints", ".venv", ".idea", ".vscode"}
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry is."""
 
     FILE = "file"
@@ -43,7 +43,7 @@ class ArchiveEntry:
     """
 
     path: PurePosixPath
-    kind: Kind
+    kind: EntryKind
     size: int
     read: Callable[[int], bytes]
 

@@ -30,7 +30,7 @@ OfStudent = Callable[[Gradebook, Grade], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format:
+class Form:
     """A format of reports.
 
     Attributes:
@@ -47,19 +47,19 @@ class Format:
 
 
 FORMATS = {
-    "json": Format(about="everything, by our schema", whole=gradebook_json.render),
-    "csv": Format(about="gradebook with nbgrader's columns", whole=gradebook_csv.render),
-    "html": Format(about="the class on one page", whole=class_html.render),
-    "junit": Format(about="JUnit XML, a suite a student", whole=junit.render),
-    "summary": Format(about="markdown for a workflow's summary", whole=workflow_summary.render),
-    "feedback": Format(about="a page for each student", suffix=".html", each=feedback_html.render),
-    "gradescope": Format(
+    "json": Form(about="everything, by our schema", whole=gradebook_json.render),
+    "csv": Form(about="gradebook with nbgrader's columns", whole=gradebook_csv.render),
+    "html": Form(about="the class on one page", whole=class_html.render),
+    "junit": Form(about="JUnit XML, a suite a student", whole=junit.render),
+    "summary": Form(about="markdown for a workflow's summary", whole=workflow_summary.render),
+    "feedback": Form(about="a page for each student", suffix=".html", each=feedback_html.render),
+    "gradescope": Form(
         about="results.json for each student", suffix=".json", each=gradescope.render
     ),
-    "classroom": Format(
+    "classroom": Form(
         about="GitHub Classroom's runner result", suffix=".json", each=classroom.render
     ),
-    "check50": Format(
+    "check50": Form(
         about="check50's JSON for each student", suffix=".json", each=check50_json.render
     ),
 }

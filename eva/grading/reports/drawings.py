@@ -12,7 +12,7 @@ _COLORS = ("#1f5fa8", "#c05a00", "#2c7a3f", "#8b3a8b", "#666666")
 _WIDTH, _HEIGHT, _MARGIN = 640, 280, 48  # pixels
 
 
-def curves(series: Sequence[tuple[str, Sequence[float]]], target: float) -> Markup:
+def accuracy_curves(series: Sequence[tuple[str, Sequence[float]]], target: float) -> Markup:
     """Accuracy in percent over epochs, one line a series, with the target as a dashed line."""
     values = [value for _, line in series for value in line]
     epochs = max(len(line) for _, line in series)
@@ -72,7 +72,7 @@ def _label(x: float, y: float, text: str, anchor: str, color: str = "#333") -> s
     )
 
 
-def _svg(about: str, parts: Sequence[str]) -> str:
+def _svg(about: str, parts: Sequence[str]) -> Markup:
     return Markup(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html_text(about)}">\n'
         f"<title>{html_text(about)}</title>\n" + "\n".join(parts) + "\n</svg>"

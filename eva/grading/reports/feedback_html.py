@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports import visible
-from eva.grading.reports.drawings import curves
+from eva.grading.reports.drawings import accuracy_curves
 from eva.grading.reports.page import render_page
 
 
@@ -14,7 +14,7 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
     drawing = None
     if grade.trained and not visible.hides_training(grade):
         series = [(f"seed {t.index + 1}", t.accuracies) for t in grade.trained]
-        drawing = curves(series, limits.accuracy)
+        drawing = accuracy_curves(series, limits.accuracy)
     return render_page(
         "feedback.html",
         book=gradebook,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.cohort.gradebook import SCHEMA, Grade, Gradebook, Outcome
+from eva.grading.cohort.gradebook import GRADEBOOK_SCHEMA, Grade, Gradebook, Outcome
 from eva.json_types import Json
 
 
@@ -12,7 +12,7 @@ def render(gradebook: Gradebook) -> str:
     """JSON text with sorted keys; text of students is as it came, in JSON's own escapes."""
     outcomes: dict[str, Json] = {each.value: gradebook.count(each) for each in Outcome}
     value: dict[str, Json] = {
-        "schema": SCHEMA,
+        "schema": GRADEBOOK_SCHEMA,
         "assignment": gradebook.assignment.name,
         "title": gradebook.assignment.title,
         "possible": gradebook.assignment.points,
