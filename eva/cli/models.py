@@ -16,12 +16,26 @@ TargetArgument = Annotated[
     str,
     typer.Argument(help="file.py:Name, package.module:Name, or a submission.", metavar="TARGET"),
 ]
-InputOption = Annotated[
-    list[str],
+SIZE_HELP = "Channels x height x width, such as 1x28x28; once an input."
+InputOption = Annotated[list[str], typer.Option("--input", "-i", help=SIZE_HELP)]
+DtypeOption = Annotated[
+    list[str] | None,
     typer.Option(
-        "--input", "-i", help="Channels x height x width, such as 1x28x28; once an input."
+        "--dtype",
+        help="Type of the inputs' numbers, such as long; once for all or once an input.",
+        show_default="of the parameters",
     ),
 ]
+
+
+class Mode(StrEnum):
+    """How batch norm and dropout act."""
+
+    EVAL = "eval"
+    TRAIN = "train"
+
+
+ModeOption = Annotated[Mode, typer.Option(help="How batch norm and dropout act.")]
 
 
 class SummaryFormat(StrEnum):
@@ -37,20 +51,38 @@ class SummaryFormat(StrEnum):
 
 def summary_command(
     target: TargetArgument,
-    sizes: InputOption,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help=SIZE_HELP,
+            show_default="none: parameters and structure only",
+        ),
+    ] = None,
+    dtypes: DtypeOption = None,
+    mode: ModeOption = Mode.EVAL,
     format: Annotated[SummaryFormat, typer.Option(help="How to show it.")] = SummaryFormat.RICH,
     depth: Annotated[
         int | None, typer.Option(min=0, help="Of the deepest rows.", show_default="all")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Such as input,output,params,trainable,mult_adds,rf,jump,padding."),
+        typer.Option(
+            help="Such as input,output,kernel,stride,padding,groups,params,params_percent,rf."
+        ),
     ] = None,
     ops: Annotated[bool, typer.Option("--ops", help="Rows for functional operations too.")] = False,
 ) -> None:
     """Show what every layer of a model gets, gives, holds and sees."""
     with friendly_errors():
-        from eva.model_summary import ModelForwardError, Summary, parse_size, summary
+        from eva.model_summary import (
+            ModelForwardError,
+            Summary,
+            parse_dtypes,
+            parse_size,
+            summary,
+        )
         from eva.model_summary.columns import DEFAULT_COLUMNS
         from eva.submission import load_model
 
@@ -61,9 +93,18 @@ def summary_command(
 
         model = load_model(target)
         shown = DEFAULT_COLUMNS if columns is None else columns.split(",")
-        parsed = [parse_size(size) for size in sizes]
+        parsed = [parse_size(size) for size in sizes] if sizes else None
         try:
-            show(summary(model, parsed, columns=shown, depth=depth, ops=ops))
+            found = summary(
+                model,
+                parsed,
+                dtype=parse_dtypes(dtypes),
+                mode=mode.value,
+                columns=shown,
+                depth=depth,
+                ops=ops,
+            )
+            show(found)
         except ModelForwardError as error:
             show(error.summary)
             err.print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 
+import torch
+
 from eva.errors import InputSizeError
-from eva.model_summary.rows import Row
+from eva.model_summary.rows import SHARED, Row
 from eva.rf import ReceptiveField, Status
 
 EXAMPLE = "Write channels x height x width, such as 1x28x28."
 
 
 class Column(StrEnum):
-    """A column of a summary."""
+    """A column of a summary.
+
+    ``kernel``, ``stride``, ``padding`` and ``groups`` are the layer's own settings;
+    ``rf_padding`` is the effective padding of the field, ``params_percent`` the share of the
+    model's parameters.
+    """
 
     INPUT = "input"
     OUTPUT = "output"
     PARAMS = "params"
+    PARAMS_PERCENT = "params_percent"
     TRAINABLE = "trainable"
     MULT_ADDS = "mult_adds"
     FIELD = "rf"
     JUMP = "jump"
-    PADDING = "padding"
+    RF_PADDING = "rf_padding"
     DENSITY = "density"
     STATUS = "status"
+    KERNEL = "kernel"
+    STRIDE = "stride"
+    PADDING = "padding"
+    GROUPS = "groups"
 
 
 TITLES = {
     Column.INPUT: "Input",
     Column.OUTPUT: "Output",
     Column.PARAMS: "Params",
+    Column.PARAMS_PERCENT: "Params %",
     Column.TRAINABLE: "Trainable",
     Column.MULT_ADDS: "Mult-adds",
     Column.FIELD: "RF",
     Column.JUMP: "Jump",
-    Column.PADDING: "Padding",
+    Column.RF_PADDING: "RF padding",
     Column.DENSITY: "Density",
     Column.STATUS: "Status",
+    Column.KERNEL: "Kernel",
+    Column.STRIDE: "Stride",
+    Column.PADDING: "Padding",
+    Column.GROUPS: "Groups",
 }
 
 DEFAULT_COLUMNS = (
@@ -80,28 +98,50 @@ def parse_size(text: str) -> tuple[int, ...]:
     return size
 
 
+def parse_dtypes(names: Sequence[str] | None) -> torch.dtype | list[torch.dtype] | None:
+    """Read ``["long"]`` as ``torch.long``, for all inputs; several names as one for each.
+
+    Raises:
+        InputSizeError: PyTorch has no such type of numbers.
+    """
+    found = []
+    for name in names or ():
+        dtype = getattr(torch, name.strip().removeprefix("torch."), None)
+        if not isinstance(dtype, torch.dtype):
+            raise InputSizeError(
+                f"{name!r} is no type of numbers.", "Examples: float32, long, bfloat16, bool."
+            )
+        found.append(dtype)
+    return (found if len(found) > 1 else found[0]) if found else None
+
+
 def format_size(size: Sequence[int] | None) -> str:
     """Write ``(26, 26)`` as ``"26x26"``; nothing for None."""
     return "x".join(map(str, size)) if size else ""
 
 
-def is_folded(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether a row stands for submodules that are not shown below it."""
-    index = rows.index(row)
-    following = rows[index + 1] if index + 1 < len(rows) else None
-    return not row.leaf and (following is None or following.depth <= row.depth)
+def folded_rows(rows: Sequence[Row]) -> list[bool]:
+    """For each row, whether it stands for submodules that are not shown below it."""
+    following = [*rows[1:], None]
+    return [
+        not row.leaf and (after is None or after.depth <= row.depth)
+        for row, after in zip(rows, following, strict=True)
+    ]
 
 
 def cell(row: Row, column: Column, *, folded: bool) -> str:
     """Text of one cell; a row whose submodules are shown counts only what it holds itself."""
     whole = row.leaf or folded
+    params = row.params if whole else row.own_params
     match column:
         case Column.INPUT:
             return format_size(row.input_size)
         case Column.OUTPUT:
-            return format_size(row.output_size)
+            return format_size(row.output_size) or (row.note if row.note != SHARED else "")
         case Column.PARAMS:
-            return _count(row.params if whole else row.own_params) or ("shared" if row.note else "")
+            return _count(params) or ("shared" if row.note == SHARED else "")
+        case Column.PARAMS_PERCENT:
+            return f"{100 * (row.share if whole else row.own_share):.1f}" if params else ""
         case Column.TRAINABLE:
             return _count(row.trainable) if whole else ""
         case Column.MULT_ADDS:
@@ -110,12 +150,34 @@ def cell(row: Row, column: Column, *, folded: bool) -> str:
             return format_field(row.rf)
         case Column.JUMP:
             return _numbers(row.rf, "jump")
-        case Column.PADDING:
+        case Column.RF_PADDING:
             return _numbers(row.rf, "padding")
         case Column.DENSITY:
             return _numbers(row.rf, "density")
         case Column.STATUS:
             return "" if row.rf is None else str(row.rf.status)
+        case Column.KERNEL:
+            return format_size(row.kernel)
+        case Column.STRIDE:
+            return _alike(row.stride)
+        case Column.PADDING:
+            return _alike(row.padding)
+        case Column.GROUPS:
+            return "" if row.groups is None else str(row.groups)
+
+
+def parse_column(name: Column | str) -> Column:
+    """The column of this name; "params %" is read as "params_percent".
+
+    Raises:
+        InputSizeError: There is none; names those that there are.
+    """
+    plain = re.sub(r"[\s_]*%", "_percent", name.strip().lower())
+    try:
+        return Column(plain)
+    except ValueError:
+        known = ", ".join(Column)
+        raise InputSizeError(f"no column is called {name!r}.", f"Known: {known}.") from None
 
 
 def format_field(rf: ReceptiveField | None) -> str:
@@ -145,6 +207,11 @@ def _numbers(rf: ReceptiveField | None, name: str) -> str:
     values: tuple[Fraction | None, ...] = getattr(rf, name)
     texts = ["-" if value is None else f"{float(value):g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
+
+
+def _alike(numbers: Sequence[int]) -> str:
+    """One number where all are the same, else "2x1"."""
+    return str(numbers[0]) if len(set(numbers)) == 1 else format_size(numbers)
 
 
 def _count(number: int) -> str:

@@ -5,11 +5,13 @@ A format is one function under ``render/``, registered with :func:`renderer`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from eva.errors import InputSizeError
+from eva.errors import EvaError, InputSizeError
 from eva.model_summary.columns import DEFAULT_COLUMNS, Column
 from eva.model_summary.rows import Row
 
@@ -37,7 +39,7 @@ class Summary:
         input_sizes: Name -> shape of the inputs, without batch.
         total_params: Every parameter once, whether it was used or not.
         trainable_params: Those of them that are trained.
-        mult_adds: For one image.
+        mult_adds: For one image; None if nothing ran. See :mod:`eva.model_summary.counts`.
         input_bytes: Of one image.
         output_bytes: Of the outputs of all leaf layers and their gradients, for one image.
         params_bytes: Of the parameters.
@@ -51,7 +53,7 @@ class Summary:
     input_sizes: Mapping[str, tuple[int, ...]]
     total_params: int
     trainable_params: int
-    mult_adds: int
+    mult_adds: int | None
     input_bytes: int
     output_bytes: int
     params_bytes: int
@@ -71,8 +73,53 @@ class Summary:
         parameters = f"{self.total_params:,} parameters"
         if frozen:
             parameters += f" ({frozen:,} frozen)"
+        if self.mult_adds is None:
+            return f"{parameters}, {self.params_bytes / 1024**2:.2f} MB."
         memory = (self.output_bytes + self.params_bytes) / 1024**2
         return f"{parameters}, {self.mult_adds:,} multiply-adds an image, about {memory:.2f} MB."
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every row as plain values: names, numbers, and lists of numbers.
+
+        The layers' own settings and shares are there if their columns were asked for, and a note
+        where some row has one.
+        """
+        noted = any(row.note for row in self.rows)
+        found = []
+        for row in self.rows:
+            record = row.to_json()
+            for column in (Column.KERNEL, Column.STRIDE, Column.PADDING):
+                if column in self.columns:
+                    record[column.value] = list(getattr(row, column))
+            if Column.GROUPS in self.columns:
+                record["groups"] = row.groups
+            if Column.PARAMS_PERCENT in self.columns:
+                record["params_percent"] = 100 * row.share
+            if noted:
+                record["note"] = row.note
+            found.append(record)
+        return found
+
+    def flat_records(self) -> list[dict[str, Any]]:
+        """The same with the parts of the field as entries of their own: rf_size, rf_jump, ..."""
+        flat = []
+        for record in self.records():
+            rf = record.pop("rf") or {}
+            parts = ("size", "jump", "padding", "start", "density", "status")
+            flat.append(record | {f"rf_{part}": rf.get(part) for part in parts})
+        return flat
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame`` with a line a row; sizes are lists.
+
+        Raises:
+            EvaError: pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError:
+            raise EvaError("pandas is not installed.", "Run `pip install pandas`.") from None
+        return pandas.DataFrame(self.flat_records())
 
     def render(
         self, format: Format | str = Format.CLASSIC, *, width: int = 80, color: bool = False

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
-import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from eva.errors import ForwardError, InputSizeError
 from eva.model_summary import render  # noqa: F401  registers the formats
-from eva.model_summary.columns import DEFAULT_COLUMNS, Column
+from eva.model_summary.columns import DEFAULT_COLUMNS, Column, parse_column
 from eva.model_summary.explain import explain
 from eva.model_summary.result import Summary
-from eva.model_summary.rows import build_rows
+from eva.model_summary.rows import IDLE, Row, build_rows, structure_rows
 from eva.rf import Trace, trace
+from eva.rf.tracing.inputs import checked_model
 from eva.rf.tracing.isolate import collector_paused
-
-Size = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
 
 
 class ModelForwardError(ForwardError):
@@ -35,35 +34,46 @@ class ModelForwardError(ForwardError):
 @collector_paused()
 def summary(
     model: nn.Module,
-    input_size: Size | None = None,
+    input_size: Any = None,
     *,
-    inputs: Sequence[Any] | None = None,
-    dtype: torch.dtype | None = None,
+    inputs: Any = None,
+    dtype: Any = None,
+    mode: Literal["eval", "train"] = "eval",
     ops: bool = False,
     columns: Sequence[Column | str] = DEFAULT_COLUMNS,
     depth: int | None = None,
 ) -> Summary:
     """Summarize a model by running it once, without numbers and without changing it.
 
+    Without a size and without inputs nothing runs: parameters and structure, no sizes and fields.
+
+    Multiply-adds are counted at the operations that ran, for one image: products in matrix
+    products, convolutions, attention and recurrent layers. Biases, norms, activations, pools,
+    resampling and look-ups count nothing.
+
     Args:
         model: Any module; on any device, in any mode.
-        input_size: Size of one input without batch, such as ``(1, 28, 28)``; a list of sizes for
+        input_size: Size of one input, such as ``(1, 28, 28)``; a list of sizes for
             several inputs, or a dict from the names of forward's arguments.
-        inputs: Example arguments for forward, batch included, instead of sizes.
-        dtype: Of the inputs; that of the first parameter by default.
+        inputs: Example arguments for forward, batch included, instead of sizes: a list, or a dict
+            from the names of forward's arguments to tensors and flags.
+        dtype: Of the inputs, one for all or one for each; that of the first parameter by default.
+        mode: ``"eval"``, or ``"train"`` to see what batch norm and dropout do then.
         ops: Show the operations that modules call as functions as rows of their own.
         columns: See :class:`Column`.
         depth: Of the deepest rows; None for all.
 
     Raises:
-        InputSizeError: The size is missing or malformed, or a column or depth is unknown.
+        InputSizeError: The size is malformed, or a column or depth is unknown.
         ModelForwardError: The forward pass failed: names the layer, what it got and expected,
             and what to try; its ``summary`` holds the layers up to there.
     """
-    chosen = tuple(_column(column) for column in columns)
+    chosen = tuple(parse_column(column) for column in columns)
     if depth is not None and depth < 0:
         raise InputSizeError(f"a depth of {depth} shows nothing.", "Use 0 or more, or None.")
-    traced = trace(model, input_size, inputs=inputs, dtype=dtype, on_error="partial")
+    if input_size is None and inputs is None:
+        return _structure(checked_model(model), chosen, depth)
+    traced = trace(model, input_size, inputs=inputs, dtype=dtype, mode=mode, on_error="partial")
     found = _summarize(getattr(model, "_orig_mod", model), traced, ops, chosen, depth)
     if traced.error is None:
         return found
@@ -74,38 +84,66 @@ def summary(
 def _summarize(
     model: nn.Module, traced: Trace, ops: bool, columns: tuple[Column, ...], depth: int | None
 ) -> Summary:
-    rows = build_rows(model, traced, ops=ops)
-    parameters = list({id(p): p for p in model.parameters()}.values())
+    if traced.calls:
+        model = traced.calls[0].module  # lazy layers have their shapes there
+    rows = build_rows(traced, ops=ops)
+    parameters = list(model.parameters())
     dtype_bytes = parameters[0].element_size() if parameters else 4
     leaves = [row for row in rows if row.listed and row.output_size is not None]
-    notes = []
-    if traced.device_fallback and traced.error is None:
-        notes.append(f"Run on real tensors: {traced.device_fallback}.")
-    causes = sorted({cause for row in rows if row.rf for cause in row.rf.causes})
-    if causes:
-        notes.append(f"Fields are not exact after: {', '.join(causes)}.")
-    unused = sum(p.numel() for p in parameters) - rows[0].params if rows else 0
-    if unused > 0:
-        notes.append(f"{unused:,} parameters belong to no module that is listed.")
     return Summary(
         model_name=type(model).__name__,
         rows=rows,
         input_sizes={name: tuple(size[1:]) for name, size in traced.input_sizes.items()},
-        total_params=sum(p.numel() for p in parameters),
-        trainable_params=sum(p.numel() for p in parameters if p.requires_grad),
         mult_adds=rows[0].mult_adds if rows else 0,
         input_bytes=sum(math.prod(s[1:]) for s in traced.input_sizes.values()) * dtype_bytes,
         output_bytes=sum(2 * math.prod(row.output_size or ()) * dtype_bytes for row in leaves),
-        params_bytes=sum(p.numel() * p.element_size() for p in parameters),
-        notes=tuple(notes),
+        notes=tuple(_notes(traced, rows, sum(p.numel() for p in parameters))),
         columns=columns,
         depth=depth,
+        **_parameters(parameters),
     )
 
 
-def _column(name: Column | str) -> Column:
-    try:
-        return Column(name)
-    except ValueError:
-        known = ", ".join(Column)
-        raise InputSizeError(f"no column is called {name!r}.", f"Known: {known}.") from None
+def _structure(model: nn.Module, columns: tuple[Column, ...], depth: int | None) -> Summary:
+    """What is known of a model that did not run."""
+    parameters = list(model.parameters())
+    notes = ["No input size was given, so nothing ran: parameters and structure only."]
+    lazy = [name for name, p in model.named_parameters() if is_lazy(p)]
+    if lazy:
+        notes.append(f"Give an input size to see the shapes of lazy layers: {', '.join(lazy)}.")
+    return Summary(
+        model_name=type(model).__name__,
+        rows=structure_rows(model),
+        input_sizes={},
+        mult_adds=None,
+        input_bytes=0,
+        output_bytes=0,
+        notes=tuple(notes),
+        columns=columns,
+        depth=depth,
+        **_parameters([p for p in parameters if not is_lazy(p)]),
+    )
+
+
+def _parameters(parameters: Sequence[nn.Parameter]) -> dict[str, int]:
+    """Totals of parameters that are all different."""
+    return {
+        "total_params": sum(p.numel() for p in parameters),
+        "trainable_params": sum(p.numel() for p in parameters if p.requires_grad),
+        "params_bytes": sum(p.numel() * p.element_size() for p in parameters),
+    }
+
+
+def _notes(traced: Trace, rows: Sequence[Row], total: int) -> Iterator[str]:
+    if traced.device_fallback and traced.error is None:
+        yield f"Run on real tensors: {traced.device_fallback}."
+    causes = sorted({cause for row in rows if row.rf for cause in row.rf.causes})
+    if causes:
+        yield f"Fields are not exact after: {', '.join(causes)}."
+    idle = [row for row in rows if row.note in IDLE and row.params]
+    if idle:
+        names = ", ".join(f"`{row.name}`" if row.name else "the model itself" for row in idle)
+        yield f"{sum(row.params for row in idle):,} parameters of {names} never ran."
+    rest = total - rows[0].params if rows else 0
+    if rest > 0:
+        yield f"{rest:,} parameters belong to layers that did not run."

@@ -117,6 +117,24 @@ def test_summary_and_rf_take_any_module() -> None:
     assert runner.invoke(app, ["summary", *arguments]).stdout.startswith("name,type,depth,")
 
 
+def test_a_summary_needs_no_input_and_takes_a_mode_and_a_type(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["summary", "eva.experiments.exp5"])
+    assert result.exit_code == 0
+    assert "7,753 parameters, " in result.stdout
+    assert "nothing ran" in result.stdout
+    (tmp_path / "words.py").write_text(
+        "from torch import nn\n\n\ndef model():\n"
+        "    return nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.BatchNorm1d(12))\n"
+    )
+    target = f"{tmp_path / 'words.py'}:model"
+    for mode in ("eval", "train"):
+        arguments = ["summary", target, "-i", "3", "--dtype", "long", "--mode", mode]
+        result = runner.invoke(app, [*arguments, "--format", "json"])
+        assert (result.exit_code, result.stderr) == (0, "")
+        rows = json.loads(result.stdout)["rows"]
+        assert [row["params"] for row in rows] == [60, 36, 0, 24]
+
+
 def test_a_summary_that_fails_shows_what_ran_and_exits_with_1() -> None:
     result = runner.invoke(app, ["summary", "eva.experiments.exp5", "--input", "3x28x28"])
     assert result.exit_code == 1
@@ -127,7 +145,8 @@ def test_a_summary_that_fails_shows_what_ran_and_exits_with_1() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["summary", "eva.experiments.exp5"], "--input"),
+        (["rf", "eva.experiments.exp5"], "--input"),
+        (["summary", "torch.nn:ReLU", "-i", "4", "--dtype", "lang"], "'lang' is no type"),
         (["summary", "eva.experiments.exp5", "-i", "1xax3"], "'1xax3' is not a size"),
         (["summary", "eva.experiments.exp5", "-i", "1x28x28", "--columns", "no"], "'no'"),
         (["rf", "eva.experiments.exp5", "-i", "1x28x28", "--layer", "no"], "'no'"),

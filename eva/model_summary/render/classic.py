@@ -40,7 +40,7 @@ def render(summary: Summary, _width: int, _color: bool) -> str:
 
 
 def _line(row: Row, number: int) -> str:
-    shape = "" if row.output_size is None else str([-1, *row.output_size])
+    shape = row.note if row.output_size is None else str([-1, *row.output_size])
     params = row.params if row.leaf else row.own_params
     line = f"{f'{row.type}-{number}':>20}  {shape:>25} {params:>15,}"
     if not row.windowed or row.output_size is None:

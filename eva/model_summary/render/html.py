@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from eva.model_summary.columns import TITLES, cell, is_folded, marks_in
+from eva.model_summary.columns import TITLES, cell, folded_rows, marks_in
 from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
 
@@ -22,7 +22,10 @@ STYLE = """
 def render(summary: Summary, _width: int, _color: bool) -> str:
     """A ``<div>`` with its style; everything a model named is escaped."""
     head = "".join(f"<th scope='col'>{TITLES[column]}</th>" for column in summary.columns)
-    body = "".join(_row(row, summary) for row in summary.shown)
+    shown = summary.shown
+    body = "".join(
+        _row(row, summary, folded) for row, folded in zip(shown, folded_rows(shown), strict=True)
+    )
     lines = [summary.totals_line, *summary.notes, *marks_in(summary.shown)]
     return (
         f"<div class='eva-summary-scroll' tabindex='0'><style>{STYLE}</style>"
@@ -32,8 +35,7 @@ def render(summary: Summary, _width: int, _color: bool) -> str:
     )
 
 
-def _row(row: Row, summary: Summary) -> str:
-    folded = is_folded(row, summary.shown)
+def _row(row: Row, summary: Summary, folded: bool) -> str:
     kind = "" if row.leaf or folded else " class='container'"
     cells = "".join(
         f"<td>{escape(cell(row, column, folded=folded))}</td>" for column in summary.columns

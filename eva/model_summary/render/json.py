@@ -17,6 +17,6 @@ def render(summary: Summary, _width: int, _color: bool) -> str:
         "trainable_params": summary.trainable_params,
         "mult_adds": summary.mult_adds,
         "notes": list(summary.notes),
-        "rows": [row.to_json() for row in summary.rows],
+        "rows": summary.records(),
     }
     return json.dumps(value, indent=1) + "\n"

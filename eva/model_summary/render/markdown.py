@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eva.model_summary.columns import TITLES, cell, is_folded, marks_in
+from eva.model_summary.columns import TITLES, cell, folded_rows, marks_in
 from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
 
@@ -14,8 +14,8 @@ def render(summary: Summary, _width: int, _color: bool) -> str:
         "| layer | " + " | ".join(TITLES[column] for column in summary.columns) + " |",
         "|---|" + "--:|" * len(summary.columns),
     ]
-    for row in summary.shown:
-        folded = is_folded(row, summary.shown)
+    shown = summary.shown
+    for row, folded in zip(shown, folded_rows(shown), strict=True):
         cells = (cell(row, column, folded=folded) for column in summary.columns)
         lines.append(f"| {_label(row, summary.model_name)} | " + " | ".join(cells) + " |")
     lines += ["", summary.totals_line, *summary.notes, *marks_in(summary.shown)]

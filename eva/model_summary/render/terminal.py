@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eva.model_summary.columns import TITLES, Column, cell, is_folded, marks_in
+from eva.model_summary.columns import TITLES, Column, cell, folded_rows, marks_in
 from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
 
@@ -48,8 +48,8 @@ def _table(summary: Summary, columns: list[Column], bar: bool) -> Table:
         table.add_column(TITLES[column], justify="right", no_wrap=True)
     if bar:
         table.add_column("Share", no_wrap=True)
-    for row in summary.shown:
-        folded = is_folded(row, summary.shown)
+    shown = summary.shown
+    for row, folded in zip(shown, folded_rows(shown), strict=True):
         style = "" if row.leaf or folded else "dim"
         cells = [Text(cell(row, column, folded=folded)) for column in columns]
         shares = [Text(_bar(row, summary, folded), style="cyan")] if bar else []

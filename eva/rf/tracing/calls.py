@@ -46,7 +46,7 @@ class OpCall:
         call: Its index in :attr:`Trace.calls`.
         input_sizes: Shapes of the tensor arguments, batch included.
         output_sizes: Shapes of the results.
-        settings: Arguments that are numbers, words, true or false, such as ``transposed``.
+        settings: Arguments that are numbers, words or lists of whole numbers, such as ``stride``.
     """
 
     name: str

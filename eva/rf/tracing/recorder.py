@@ -21,7 +21,6 @@ from eva.rf.tracing.views import STATE, VERSION, VIEW, View, version_of, written
 
 Shape = tuple[int, ...]
 FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
-PLAIN = (bool, int, float, str)  # types of arguments that are kept with an operation
 META = torch.device("meta")
 NEW_DATA = torch.ops.aten.lift_fresh.default  # a tensor made of Python's numbers
 HIDING = -1e4  # numbers below it are meant to hide something from a softmax
@@ -79,6 +78,13 @@ def _signature(func: Any) -> Signature:
         is_view=any(not a.is_write for a in aliases),
         writes=any(a.is_write for a in aliases),
     )
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether an argument is kept with its operation: numbers, words, lists of whole numbers."""
+    if type(value) is list:
+        return all(type(n) is int for n in value)
+    return isinstance(value, (bool, int, float, str))
 
 
 class Recorder(TorchDispatchMode):
@@ -156,7 +162,7 @@ class Recorder(TorchDispatchMode):
             Step(
                 name=sig.name,
                 call=self.stack[-1] if self.stack else 0,
-                settings={k: v for k, v in bound.items() if isinstance(v, PLAIN)},
+                settings={k: v for k, v in bound.items() if _is_setting(v)},
                 inputs=inputs,
                 outputs=tuple(zip(sizes, states, strict=True)),
             )

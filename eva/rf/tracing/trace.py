@@ -85,6 +85,8 @@ def trace(
         if mode != "train":
             raise
         one, by_batch = None, True  # batch norm refuses a single value per channel
+    if one is not None and one.error is not None and mode == "train":
+        one, by_batch = None, True
     if one is not None and not by_batch:
         return one
     args, kwargs = example(model, input_size, dtype, batch=2)

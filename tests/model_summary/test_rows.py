@@ -1,0 +1,218 @@
+"""Every parameter is counted once, in a row that can be found, whether it was used or not."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune
+
+from eva.errors import EvaError
+from eva.model_summary import Row, Summary, summary
+
+
+def row(found: Summary, name: str) -> Row:
+    [one] = [row for row in found.rows if row.name == name]
+    return one
+
+
+def adds_up(found: Summary) -> bool:
+    own = sum(row.own_params for row in found.rows)
+    return own == found.total_params == found.rows[0].params
+
+
+class Forgetful(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.forgotten, self.b = (
+            nn.Conv2d(1, 8, 3),
+            nn.Conv2d(8, 8, 3),
+            nn.Conv2d(8, 10, 3),
+        )
+        self.idle = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.a(x).relu()).mean((2, 3))
+
+
+def test_a_forgotten_layer_has_a_row_that_says_so() -> None:
+    found = summary(Forgetful(), (1, 28, 28))
+    forgotten = row(found, "forgotten")
+    assert (forgotten.note, forgotten.params, forgotten.output_size) == ("never ran", 584, None)
+    assert row(found, "idle").note == "never ran"
+    assert "584 parameters of `forgotten` never ran." in found.notes
+    assert [row.name for row in found.rows] == ["", "a", "forgotten", "b", "idle"]
+    assert adds_up(found)
+
+
+@pytest.mark.parametrize("format", ["classic", "rich", "markdown", "html", "json", "csv"])
+def test_every_format_says_that_it_never_ran(format: str) -> None:
+    assert "never ran" in summary(Forgetful(), (1, 28, 28)).render(format)
+
+
+def test_the_auxiliary_heads_of_googlenet_never_ran_in_eval_mode() -> None:
+    model = torchvision.models.googlenet(weights=None, init_weights=False)
+    found = summary(model, (3, 224, 224), depth=1)
+    assert [row.name for row in found.rows if row.note] == ["aux1", "aux2"]
+    assert adds_up(found)
+    trained = summary(model, (3, 224, 224), mode="train")
+    assert not any(row.note for row in trained.rows)
+    assert adds_up(trained)
+    assert trained.total_params == found.total_params
+
+
+def test_after_a_failure_nothing_is_called_forgotten() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(5, 2), nn.Linear(2, 2))
+    with pytest.raises(EvaError) as caught:
+        summary(model, (1, 8, 8))
+    partial = caught.value.summary
+    assert [row.name for row in partial.rows] == ["", "0", "1", "2"]
+    assert not any("never ran" in note for note in partial.notes)
+
+
+class Scaled(nn.Module):
+    """Parameters on the model itself, in a list, in a dict, and in a namespace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+        self.shifts = nn.ParameterList([nn.Parameter(torch.zeros(4)), nn.Parameter(torch.ones(5))])
+        self.tables = nn.ParameterDict({"a": nn.Parameter(torch.zeros(6))})
+        self.parts = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.parts[0](x + self.shifts[0]) * self.scale[0]
+
+
+def test_parameters_of_the_model_itself_and_of_lists_are_listed() -> None:
+    found = summary(Scaled(), (4,))
+    assert found.rows[0].own_params == 3
+    assert (row(found, "shifts").params, row(found, "shifts").note) == (9, "")
+    assert (row(found, "tables").params, row(found, "tables").note) == (6, "never used")
+    assert (row(found, "parts.0").params, row(found, "parts.1").note) == (20, "never ran")
+    assert adds_up(found)
+    assert "ParameterList" in str(found)
+
+
+def test_what_was_used_without_being_called_belongs_to_its_caller() -> None:
+    found = summary(nn.TransformerEncoderLayer(16, 2, 32), (5, 16))
+    attention = row(found, "self_attn")
+    assert (attention.params, attention.leaf) == (4 * 16 * 16 + 4 * 16, True)
+    assert not any(row.note for row in found.rows)
+    assert adds_up(found)
+
+
+def pruned() -> nn.Module:
+    layer = nn.Linear(6, 4)
+    prune.random_unstructured(layer, "weight", 0.5)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("build", "params", "type_name"),
+    [
+        (lambda: parametrizations.weight_norm(nn.Linear(6, 4)), 4 + 24 + 4, "Linear"),
+        (lambda: parametrizations.spectral_norm(nn.Linear(6, 4)), 24 + 4, "Linear"),
+        (lambda: parametrizations.orthogonal(nn.Linear(6, 4)), 24 + 4, "Linear"),
+        (pruned, 24 + 4, "Linear"),
+    ],
+)
+def test_parametrized_and_pruned_layers_are_one_row_and_count_once(
+    build: object, params: int, type_name: str
+) -> None:
+    model = nn.Sequential(nn.ReLU(), build())  # type: ignore[operator]
+    for found in (summary(model, (6,)), summary(model)):
+        assert [(row.type, row.params) for row in found.rows] == [
+            ("Sequential", params),
+            ("ReLU", 0),
+            (type_name, params),
+        ]
+        assert adds_up(found)
+
+
+def test_tied_weights_count_once() -> None:
+    model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False))
+    model[2].weight = model[0].weight
+    for found in (summary(model, (4,)), summary(model)):
+        assert [row.params for row in found.rows] == [16, 16, 0, 0]
+        assert "shared" in found.rows[3].note
+        assert found.total_params == 16
+
+
+def test_without_an_input_there_are_parameters_and_structure() -> None:
+    found = summary(Forgetful())
+    assert [(row.name, row.params) for row in found.rows] == [
+        ("", 1394),
+        ("a", 80),
+        ("forgotten", 584),
+        ("b", 730),
+        ("idle", 0),
+    ]
+    assert found.mult_adds is None
+    assert all(row.output_size is None and row.rf is None for row in found.rows)
+    assert "nothing ran" in found.notes[0]
+    assert json.loads(found.render("json"))["mult_adds"] is None
+    assert all(found.render(format) for format in ("classic", "rich", "markdown", "html", "csv"))
+
+
+class Pools(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(x, 3, stride=2)
+
+
+def test_columns_show_the_settings_of_a_layer() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, (3, 1), stride=(2, 1), padding=(1, 0), groups=2),
+        nn.Conv2d(4, 4, 3, padding="same", dilation=2),
+        nn.AvgPool2d(2),
+        Pools(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 2),
+    )
+    columns = ["kernel", "stride", "padding", "groups", "params %"]
+    found = summary(model, (2, 20, 20), columns=columns)
+    lines = [line.split(" | ")[1:] for line in found.render("markdown").splitlines()[3:10]]
+    cells = [[text.strip(" |") for text in line] for line in lines]
+    total = 16 + 148 + 10
+    assert cells == [
+        ["3x1", "2x1", "1x0", "2", f"{1600 / total:.1f}"],
+        ["3x3", "1", "2", "1", f"{14800 / total:.1f}"],
+        ["2x2", "2", "0", "", ""],
+        ["3x3", "2", "0", "", ""],
+        ["", "", "", "", ""],
+        ["", "", "", "", ""],
+        ["", "", "", "", f"{1000 / total:.1f}"],
+    ]
+    first = json.loads(found.render("json"))["rows"][1]
+    assert (first["kernel"], first["stride"], first["groups"]) == ([3, 1], [2, 1], 2)
+    assert "kernel" in found.render("csv").splitlines()[0].split(",")
+
+
+def test_pandas_gets_a_line_a_row() -> None:
+    pandas = pytest.importorskip("pandas")
+    table = summary(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), (1, 8, 8)).to_pandas()
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table["params"]) == [20, 20, 0]
+    assert list(table["rf_size"])[1] == [3, 3]
+
+
+def test_without_pandas_the_error_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "from torch import nn; import eva\n"
+        "eva.summary(nn.ReLU(), (2,)).to_pandas()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install pandas" in ran.stderr
+
+
+def test_training_mode_is_what_batch_norm_sees() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+    field = summary(model, (1, 8, 8), mode="train").rows[2].rf
+    assert field is not None
+    assert field.size == (8, 8)
+    assert not model.training
