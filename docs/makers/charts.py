@@ -128,7 +128,7 @@ def _axes(epochs: int, clip: str) -> str:
 
 
 def _rates(run: Run) -> str:
-    """The strip below: learning rate at every tenth step."""
+    """The strip below: learning rate at every tenth step; epoch 6 begins at the 6 of its axis."""
     steps = -(-run.data.train_size // run.recipe.batch_size)
     epochs = run.recipe.epochs
     top = TOP + HEIGHT + 26
@@ -136,7 +136,7 @@ def _rates(run: Run) -> str:
     points = []
     for step in range(0, epochs * steps, 10):
         share = run.recipe.lr(step, steps) / peak
-        points.append((_x(step / steps, epochs + 1), top + (STRIP - 4) * (1 - share)))
+        points.append((_x(step / steps, epochs), top + (STRIP - 4) * (1 - share)))
     inside = [(x, y) for x, y in points if x <= WIDTH - RIGHT]
     return (
         svg.line(_thinned(inside), "line rate")

@@ -283,6 +283,17 @@ def robustness_table() -> str:
     return "\n".join(lines)
 
 
+def together() -> str:
+    """What eight trainings in one graph take, against one: an item of a list."""
+    record = json.loads((RECORDS / "benchmarks" / "side_by_side.json").read_text())
+    one, eight = record["together"]["1"], record["together"]["8"]
+    return (
+        f"- **Side by side.** A step of eight takes {eight / one:.1f} times as long as a step of "
+        f"one: {eight:.2f} and {one:.2f} ms ({record['device']}, torch "
+        f"{record['versions']['torch']})."
+    )
+
+
 def _search() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((RECORDS / "frontier" / "search.json").read_text())
     return found
@@ -425,6 +436,7 @@ def texts() -> dict[str, str]:
         "generated/frontier-claims.md": claims_table(),
         "generated/frontier-tried.md": tried_table(),
         "generated/frontier-conclusion.md": conclusion(),
+        "generated/frontier-together.md": together(),
         "generated/frontier-ideas.md": ideas_table(),
         "generated/frontier-searched.md": searched_table(),
         "generated/frontier-robustness.md": robustness_table(),

@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +230,20 @@ def _of_experiment(name: str) -> dict[str, str]:
     return {f"{name}.{key}": value for key, value in numbers.items()}
 
 
-def _replayed(name: str) -> float:
+def _step(earlier: str, name: str) -> str:
+    """By how much the mean of the last epoch differs between two experiments."""
+    if not (load(earlier) and load(name)):
+        return NONE
+    before, after = (
+        statistics.mean(run.rows[-1].test_accuracy for run in load(one)) for one in (earlier, name)
+    )
+    return f"{after - before:+.2f}"
+
+
+def _replayed(name: str) -> str:
     """Test accuracy of the replay's last epoch, on mnist-mini."""
-    return Run.load(RECORDS / "replay" / f"{name}.json").rows[-1].test_accuracy
+    path = RECORDS / "replay" / f"{name}.json"
+    return f"{Run.load(path).rows[-1].test_accuracy:.1f}" if path.exists() else NONE
 
 
 def numbers() -> dict[str, str]:
@@ -240,13 +252,10 @@ def numbers() -> dict[str, str]:
     for name in NAMES:
         found |= _of_experiment(name)
     found["conditions"] = conditions([run for name in NAMES for run in load(name)])
-    for earlier, name in zip(PUBLISHED, [*PUBLISHED][1:], strict=False):
-        means = [
-            statistics.mean(r.rows[-1].test_accuracy for r in load(n)) for n in (earlier, name)
-        ]
-        found[f"{name}.step"] = f"{means[1] - means[0]:+.2f}"
+    for earlier, name in pairwise(PUBLISHED):
+        found[f"{name}.step"] = _step(earlier, name)
     for name in PUBLISHED:
-        found[f"replay.{name}"] = f"{_replayed(name):.1f}"
+        found[f"replay.{name}"] = _replayed(name)
     error = 100 * math.sqrt(0.994 * 0.006 / 10_000)
     found["binomial.error"] = f"{error:.3f}"
     found["binomial.images"] = f"{error / 100 * 10_000:.1f}"

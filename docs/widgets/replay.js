@@ -21,7 +21,7 @@ const experiment = select(
   "exp1",
 );
 const play = make("button", { type: "button", className: "md-button" }, "Play");
-const slider = make("input", { type: "range", min: 1, step: 1, value: 1 });
+const slider = make("input", { type: "range", min: 0, step: 1, value: 0 });
 const curves = make("canvas", { role: "img" });
 const said = make("p", { className: "said" });
 const grid = make("canvas", { role: "img" });
@@ -36,7 +36,7 @@ root.replaceChildren(
       make("figcaption", {}, "Full MNIST, seed 0: solid is test, dashed is training accuracy")), said),
     make("div", {}, make("figure", {}, grid,
       make("figcaption", {}, `Trained on mnist-mini instead: the ${DIGITS.length} of its ${MINI} ` +
-        "test digits that all five misread most often; in ink where this one is wrong now")),
+        "test digits that all five misread most often; misread digits are dark")),
       digitsSaid)),
   live,
 );
@@ -45,12 +45,12 @@ const run = () => RUNS[experiment.value];
 
 function show() {
   const { train, test, wrong, changes, mini, digits } = run();
-  slider.max = test.length;
-  slider.value = epoch + 1;
-  slider.setAttribute("aria-valuetext", `${epoch + 1} of ${test.length}`);
+  slider.max = test.length - 1;
+  slider.value = epoch; // from 0, as in the experiments' tables
+  slider.setAttribute("aria-valuetext", `${epoch}, of 0 to ${test.length - 1}`);
   const [anew, mended] = changes[epoch];
   said.textContent =
-    `After epoch ${epoch + 1} of ${test.length}: training ${train[epoch].toFixed(2)} %, test ` +
+    `After epoch ${epoch}, of 0 to ${test.length - 1}: training ${train[epoch].toFixed(2)} %, test ` +
     `${test[epoch].toFixed(2)} %. ${wrong[epoch]} of 10,000 test images are misread` +
     (epoch ? `: ${anew} anew, and ${mended} no longer.` : ".");
   digitsSaid.textContent =
@@ -94,7 +94,7 @@ function drawCurves() {
     ctx.fillText(`${tick} %`, LEFT - 6, y(tick) + 4);
   }
   ctx.textAlign = "center";
-  for (let at = 0; at < test.length; at += 2) ctx.fillText(`${at + 1}`, x(at), height - 6);
+  for (let at = 0; at < test.length; at += 2) ctx.fillText(`${at}`, x(at), height - 6);
   ctx.save();
   ctx.beginPath();
   ctx.rect(LEFT, 0, width, height - BELOW);
@@ -172,7 +172,7 @@ play.onclick = () => {
 };
 slider.oninput = () => {
   stop();
-  epoch = Number(slider.value) - 1;
+  epoch = Number(slider.value);
   show();
   announce();
 };

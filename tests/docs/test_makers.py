@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,3 +97,16 @@ def test_every_kind_of_error_has_a_section_that_says_what_to_do() -> None:
     for name in kinds | lists:
         advice = re.sub(r"--8<--.*", "", sections[name]).split()
         assert len(advice) > 10, f"{name}: the page shows messages, but says nothing"
+
+
+def test_the_learning_rate_drops_where_its_axis_says_that_an_epoch_begins(
+    makers: SimpleNamespace,
+) -> None:
+    drawn = makers.charts.accuracy_chart("exp4")
+    labels = {
+        int(e): float(x) for x, e in re.findall(r'<text x="([\d.]+)"[^>]*>(\d+)</text>', drawn)
+    }
+    (rate,) = re.findall(r'class="line rate" d="M([^"]+)"', drawn)
+    points = [tuple(map(float, point.split())) for point in rate.split("L")]
+    falls = [b[0] for a, b in pairwise(points) if b[1] > a[1] + 5]
+    assert falls == pytest.approx([labels[6], labels[12]], abs=2)
