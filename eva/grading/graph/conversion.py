@@ -190,6 +190,16 @@ class Conversion:
         outputs = tuple(self._fresh(stem) for _ in range(parts if types else 0))
         written = self._written(node, schema)
         twin = self._twin(schema, written)
+        functional = _without_out(target)
+        if functional is not None and written is not None:
+            self._emit(functional, node, outputs, many=many, without=_outputs_of(schema))
+            copied = (Ref(written), Ref(outputs[0]))
+            name = self._fresh("copy")
+            self.nodes.append(
+                Node(op="aten.copy_.default", args=copied, kwargs={}, outputs=(name,))
+            )
+            self.values[node] = Ref(name)
+            return
         self._emit(twin or op, node, outputs, many=many)
         refs = tuple(Ref(o) for o in outputs)
         self.values[node] = refs if many else (refs[0] if refs else None)
@@ -246,12 +256,21 @@ class Conversion:
             raise Unsupported(f"{node.target} gives a list whose length is not known.")
         return len(value)
 
-    def _emit(self, op: str, node: Any, outputs: tuple[str, ...], *, many: bool) -> None:
+    def _emit(
+        self,
+        op: str,
+        node: Any,
+        outputs: tuple[str, ...],
+        *,
+        many: bool,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         args = tuple(self._argument(a) for a in node.args)
         kwargs = {
             key: self._argument(value)
             for key, value in node.kwargs.items()
-            if key not in ("layout", "pin_memory") or value not in (None, False, torch.strided)
+            if key not in without
+            and (key not in ("layout", "pin_memory") or value not in (None, False, torch.strided))
         }
         self.nodes.append(Node(op=op, args=args, kwargs=kwargs, outputs=outputs, many=many))
 
@@ -289,3 +308,22 @@ class Conversion:
         if not isinstance(returned, Ref):
             raise Unsupported("forward must return one tensor of scores.")
         return returned.name
+
+
+def _outputs_of(schema: Any) -> frozenset[str]:
+    """Names of the arguments that an operation fills in, as ``out=`` does."""
+    return frozenset(a.name for a in schema.arguments if a.is_out)
+
+
+def _without_out(target: torch._ops.OpOverload) -> str | None:
+    """Name of the overload that gives a new tensor where this one fills its one ``out=``."""
+    schema = target._schema
+    if len(_outputs_of(schema)) != 1:
+        return None
+    wanted = [(a.name, str(a.type)) for a in schema.arguments if not a.is_out]
+    packet = target.overloadpacket
+    for overload in packet.overloads():
+        other = getattr(packet, overload)
+        if [(a.name, str(a.type)) for a in other._schema.arguments] == wanted:
+            return str(other)
+    return None
