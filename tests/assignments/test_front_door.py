@@ -119,6 +119,18 @@ def test_wrong_usage_is_said_before_anything_runs(arguments: list[str], words: s
     assert "passed" not in output
 
 
+def test_a_conftest_beside_a_submission_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "conftest.py").write_text("import os\nprint('ten of ten')\nos._exit(0)\n")
+    code, output = front_door(
+        "assignments/mnist_8k", "--submission", tmp_path / "net.py", "-m", "not slow"
+    )
+    assert "ten of ten" not in output
+    assert "global average pooling" in output
+    assert "6 passed, 2 deselected" in output
+    assert code == 0
+
+
 def test_receptive_field_can_be_solved() -> None:
     code, output = front_door("assignments/receptive_field", "--submission", SOLVED)
     assert code == 0, output

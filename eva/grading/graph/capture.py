@@ -30,6 +30,7 @@ from eva.grading.graph.trial import (
     Images,
     TrialError,
     batch_sizes,
+    close,
     first_line,
     scores_of,
     try_out,
@@ -336,12 +337,12 @@ def _require_same_gradients(network: nn.Module, graph: Graph, images: Images, si
         found = _gradients(copy, noise, labels, seed=0)
     except (RuntimeError, TypeError, ValueError):
         found = {}
-    if _SCORES not in found or not _close(first[_SCORES], found[_SCORES], rtol=1e-3):
+    if _SCORES not in found or not close(first[_SCORES], found[_SCORES], rtol=1e-3):
         raise Unsupported(
             "the graph gives other scores than forward does in train mode.",
             "Forward should do the same for every batch size and at every call.",
         )
-    other = [name for name in found if not _close(first.get(name), found[name], rtol=1e-2)]
+    other = [name for name in found if not close(first.get(name), found[name], rtol=1e-2)]
     lost = [name for name in first if name not in found and first[name].abs().max() > 0]
     names = _same_parameter(network)
     lost = [name for name in lost if names[name].isdisjoint(found)]
@@ -383,14 +384,7 @@ def _same_parameter(network: nn.Module) -> dict[str, set[str]]:
 
 
 def _alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor], rtol: float) -> bool:
-    return all(_close(tensor, other.get(name), rtol) for name, tensor in one.items())
-
-
-def _close(one: Tensor | None, other: Tensor | None, rtol: float) -> bool:
-    if one is None or other is None or one.shape != other.shape:
-        return False
-    scale = float(one.nan_to_num().abs().max()) if one.numel() else 0.0
-    return torch.allclose(one, other, rtol=rtol, atol=rtol * scale + 1e-8, equal_nan=True)
+    return all(close(tensor, other.get(name), rtol) for name, tensor in one.items())
 
 
 def _repeated(
@@ -416,7 +410,7 @@ def _repeated(
             with unchanged(one):
                 one.eval()
                 scores.append(scores_of(one, noise))
-        alike = alike and _close(scores[0], scores[1], rtol=1e-3)
+        alike = alike and close(scores[0], scores[1], rtol=1e-3)
     except Exception as error:
         alike, reason = False, f" It raised {first_line(error)}."
     else:

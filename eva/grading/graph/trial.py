@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eva.data import Dataset, normalize, to_float
 from eva.recipe import Recipe
 from eva.seeds import seeded
 from eva.training.evaluation import BATCH, GPU_BATCH
 
+_ALONE = 20  # images that are asked about one by one
 LARGEST = 512  # images that are really run; larger batches run with shapes alone
 
 
@@ -106,6 +108,51 @@ def _problem(scores: object, shape: tuple[int, ...], classes: int, place: str) -
     if bad:
         return f"{bad:,} of the {scores.numel():,} scores of {place} are NaN or infinite."
     return None
+
+
+def memory_problem(module: nn.Module, images: Tensor) -> str | None:
+    """How the scores of an image depend on more than the image; None if they do not.
+
+    Args:
+        module: A trained network, left as it was.
+        images: (n, channels, height, width) normalized, real ones: what noise does not set off, a
+            digit may.
+    """
+    alone = len(images[:_ALONE])
+    with unchanged(module):
+        module.eval()
+        before = [b.detach().clone() for b in nn.Module.buffers(module)]
+        together = scores_of(module, images)
+        others = {
+            "are other ones in another order": scores_of(module, images.flip(0)).flip(0),
+            "are other ones when they are asked for again": scores_of(module, images),
+            "change with the other images of the batch": torch.cat(
+                [scores_of(module, image) for image in images[:_ALONE].split(1)]
+            ),
+        }
+        after = list(nn.Module.buffers(module))
+    for how, scores in others.items():
+        expected = together if len(scores) > alone else together[:alone]
+        if not close(expected, scores, rtol=1e-3):
+            return f"the scores of test images {how}."
+    if any(
+        not torch.equal(b.nan_to_num(), a.nan_to_num()) for b, a in zip(before, after, strict=True)
+    ):
+        return "evaluation changes what the network stores."
+    return None
+
+
+def sample(data: Dataset) -> Tensor:
+    """As many test images as one batch of evaluation has, as :func:`memory_problem` wants them."""
+    return normalize(to_float(data.test_images[:BATCH]))
+
+
+def close(one: Tensor | None, other: Tensor | None, rtol: float) -> bool:
+    """Whether two tensors differ by less than ``rtol`` of the largest number in them."""
+    if one is None or other is None or one.shape != other.shape:
+        return False
+    scale = float(one.nan_to_num().abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=rtol, atol=rtol * scale + 1e-8, equal_nan=True)
 
 
 def scores_of(module: nn.Module, images: Tensor, seed: int = 0) -> Any:

@@ -27,7 +27,7 @@ from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.candidate import TEXT
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.trial import first_line
+from eva.grading.graph.trial import first_line, memory_problem, sample
 from eva.grading.judge.admitted import Admitted, digest_of, read_record
 from eva.grading.judge.initial_weights import draw_initial
 from eva.grading.sandbox.outcome import Extraction
@@ -44,10 +44,11 @@ class SeedResult:
 
     Attributes:
         index: Of the seed, from 0.
-        accuracies: On the test images, in percent, one an epoch; empty where training broke off.
+        accuracies: On the test images, in percent, one an epoch; empty where training does not
+            count.
         seconds: Wall time.
         parameters: Numbers that the model stores.
-        problem: Why training broke off; empty where it did not.
+        problem: Why training broke off, or counts for nothing; empty where it counts.
     """
 
     index: int
@@ -132,26 +133,38 @@ def judge_seed(
         raise GradingError(f"the submission is not trained: {why}.")
     seed = secret_seed(secret, submitted.digest, assignment, index)
     started = time.perf_counter()
-    trainer = Trainer(
-        GraphModule(draw_initial(graph, seed)),
-        recipe,
-        _in_own_order(data, derive_seed("test order", seed)),
-        device=device,
-        seed=derive_seed("training", seed),
-        name=submitted.digest,
-    )
-    problem = ""
+    ours = _in_own_order(data, derive_seed("test order", seed))
+    problem, accuracies = "", ()
     try:
+        trainer = Trainer(
+            GraphModule(draw_initial(graph, seed)),
+            recipe,
+            ours,
+            device=device,
+            seed=derive_seed("training", seed),
+            name=submitted.digest,
+        )
         run = trainer.fit()
-        accuracies = tuple(row.test_accuracy for row in run.rows)
-    except TrainingError as error:
-        problem, accuracies = error.problem, ()
+        problem = memory_problem(trainer.model, sample(trainer.data)) or ""
+        accuracies = () if problem else tuple(row.test_accuracy for row in run.rows)
+    except Exception as error:  # whatever a stranger's graph and recipe make PyTorch say
+        if _is_the_machines(error):
+            raise
+        problem = error.problem if isinstance(error, TrainingError) else first_line(error)
     return SeedResult(
         index=index,
         accuracies=accuracies,
         seconds=time.perf_counter() - started,
         parameters=_parameters(submitted, graph),
         problem=problem,
+    )
+
+
+def _is_the_machines(error: Exception) -> bool:
+    """Whether training might go well on another machine, or at another time."""
+    cause = error.__cause__ if isinstance(error, TrainingError) else error
+    return isinstance(cause, (MemoryError, OSError, torch.OutOfMemoryError)) or any(
+        words in str(cause) for words in ("allocate memory", "CUDA error", "CUDA driver")
     )
 
 

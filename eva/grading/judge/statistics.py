@@ -89,7 +89,8 @@ def _verdict(
     )
     broken = [result.problem for result in results if result.problem]
     if broken:
-        message += f"\n  {len(broken)} did not train to the end: {broken[0]}"
+        verb = "counts" if len(broken) == 1 else "count"
+        message += f"\n  {len(broken)} of them {verb} as 0: {broken[0]}"
     details: dict[str, Json] = {
         "seeds": list(values),
         "median": median,

@@ -19,7 +19,9 @@ from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import Captured, capture
+from eva.grading.graph.trial import memory_problem, sample
 from eva.grading.practice.cache import CachedRun, Facts, RunCache
+from eva.json_types import Json
 from eva.record import EpochRow
 from eva.training.trainer import Callback, Trainer
 
@@ -241,6 +243,10 @@ class Grading:
             return Verdict.failed(
                 f"training stopped: {error.problem}\n{error.hint}", {"note": "training stopped"}
             )
+        problem = memory_problem(trainer.model, sample(trainer.data))
+        if problem is not None:
+            note: dict[str, Json] = {"note": "evaluation has a memory"}
+            return Verdict.failed(f"training counts for nothing: {problem}", note)
         from eva import plots  # matplotlib: 1 s of imports, which `eva check` has no use for
 
         pictures = plots.save_training_plots(run, trainer.model, data, self._store.folder(facts))

@@ -45,16 +45,10 @@ class Sheet:
 SHEETS = pytest.StashKey[dict[Path, Sheet]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the course's own options."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Offer the course's own options, with the one that an installed eva offers earlier."""
+    pluginmanager.import_plugin("eva.grading.practice.pytest_options")
     group = parser.getgroup("eva", "the course")
-    group.addoption(
-        "--submission",
-        action="append",
-        default=[],
-        metavar="PATH_OR_MODULE",
-        help="grade this in place of the submission.py beside the tests",
-    )
     group.addoption(
         "--hints",
         action="count",

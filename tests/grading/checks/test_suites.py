@@ -1,5 +1,7 @@
 """Every honest way to write the model is accepted, every cheat is refused, none crashes us."""
 
+import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,15 +10,23 @@ import torch.nn.functional as F
 
 from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
-from eva.grading.checks.verdict import Status
+from eva.grading.checks.rubric import load_assignment
+from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import Captured, capture
 from eva.grading.graph.nodes import Role
+from eva.grading.judge.judge import judge_static
+from eva.grading.sandbox.child import LENGTH
+from eva.grading.sandbox.outcome import Extraction
+from eva.grading.sandbox.tiers import Tier
 from eva.seeds import seeded
 from eva.submission import load_submission
 
 SUBMISSIONS = Path(__file__).parents[1] / "submissions"
 HONEST = sorted((SUBMISSIONS / "honest").glob("*.py"))
 CHEATS = sorted((SUBMISSIONS / "cheats").glob("*.py"))
+DOUBTFUL = sorted((SUBMISSIONS / "doubtful").glob("*.py"))
+UNFIT = sorted((SUBMISSIONS / "unfit").glob("*.py"))
+RUBRIC = load_assignment("mnist_8k")
 EXPERIMENTS = [f"eva.experiments.exp{n}" for n in range(1, 6)]
 POOLING = ("pool", "full", "max", "log", "mean", "weighted", "sum", "global", "written_scores")
 
@@ -25,14 +35,71 @@ def name(target: object) -> str:
     return Path(str(target)).stem
 
 
+@cache
+def looked_at(path: str | Path) -> tuple[Captured, dict[str, Verdict]]:
+    """Captured once for all tests here, with the verdicts of practice."""
+    found = capture(path)
+    return found, {verdict.check: verdict for verdict in run_fast_checks(found)}
+
+
+def official(found: Captured) -> dict[str, Verdict]:
+    """The verdicts of the judge, from the record that a sandbox would write."""
+    text = json.dumps(found.to_json()).encode()
+    numbers = b"" if found.graph is None else found.graph.to_bytes()
+    record = Extraction(
+        tier=Tier.A,
+        status="done",
+        captured=LENGTH.pack(len(text)) + text + numbers,
+        message="",
+        trace=None,
+        seconds=1.0,
+    )
+    return dict(judge_static(record, RUBRIC).verdicts)
+
+
+@pytest.mark.parametrize("path", [*HONEST, *CHEATS, *DOUBTFUL, *UNFIT, *EXPERIMENTS], ids=name)
+def test_practice_and_judge_say_the_same_of_the_same_file(path: str | Path) -> None:
+    found, practice = looked_at(path)
+    judge = official(found)
+    assert {c: v.status for c, v in judge.items()} == {c: v.status for c, v in practice.items()}
+    assert {c: v.message for c, v in judge.items()} == {c: v.message for c, v in practice.items()}
+
+
+@pytest.mark.parametrize("path", DOUBTFUL, ids=name)
+def test_what_a_person_must_see_is_for_review_at_the_check_that_the_file_names(path: Path) -> None:
+    check = path.read_text().split(":")[0].removeprefix('"""For a person at ')
+    _, verdicts = looked_at(path)
+    assert verdicts[check].status == Status.NEEDS_REVIEW
+    assert Status.FAILED not in {verdict.status for verdict in verdicts.values()}
+
+
+@pytest.mark.parametrize("path", UNFIT, ids=name)
+def test_what_cannot_be_trained_or_tested_fails_at_the_check_that_the_file_names(
+    path: Path,
+) -> None:
+    check = path.read_text().split(":")[0].removeprefix('"""Fails at ')
+    _, verdicts = looked_at(path)
+    assert verdicts[check].status == Status.FAILED
+    assert len(verdicts[check].message) > 40
+
+
+def test_parameters_that_never_ran_are_named_with_their_number() -> None:
+    _, verdicts = looked_at(SUBMISSIONS / "honest" / "unused_layer.py")
+    assert "584 parameters of `forgotten` never ran" in verdicts["under_8k"].message
+
+
+def test_dropout_that_is_left_on_is_told_with_its_remedy() -> None:
+    _, verdicts = looked_at(SUBMISSIONS / "unfit" / "dropout_left_on.py")
+    assert "training=self.training" in verdicts["under_8k"].message
+
+
 @pytest.mark.parametrize("path", [*HONEST, *EXPERIMENTS[2:]], ids=name)
 def test_honest_submission_is_accepted_and_its_graph_trains_as_the_model_does(
     path: str | Path,
 ) -> None:
-    found = capture(path)
-    verdicts = run_fast_checks(found)
-    assert [v.check for v in verdicts] == list(known_checks(trains=False))
-    assert [(v.check, v.message) for v in verdicts if v.status != Status.PASSED] == []
+    found, verdicts = looked_at(path)
+    assert list(verdicts) == list(known_checks(trains=False))
+    assert [(c, v.message) for c, v in verdicts.items() if v.status != Status.PASSED] == []
     assert_trains_alike(found)
 
 
@@ -76,8 +143,8 @@ def assert_trains_alike(found: Captured) -> None:
 
 @pytest.mark.parametrize("path", CHEATS, ids=name)
 def test_cheat_is_refused_with_a_reason_and_nothing_else_is_wrong_with_it(path: Path) -> None:
-    found = capture(path)
-    refused = {v.check: v for v in run_fast_checks(found) if v.status != Status.PASSED}
+    found, verdicts = looked_at(path)
+    refused = {check: v for check, v in verdicts.items() if v.status != Status.PASSED}
     if found.graph is None:  # what can't be counted has no shapes to be seen either
         assert refused.pop("shapes").status == Status.NEEDS_REVIEW
     assert {v.status for v in refused.values()} <= {Status.FAILED, Status.NEEDS_REVIEW}

@@ -83,7 +83,7 @@ def test_fewer_epochs_than_must_hold_and_a_training_that_broke_off_hold_nothing(
     broken = SeedResult(index=1, accuracies=(), seconds=1.0, parameters=1, problem="loss is NaN")
     verdicts = decide([run(0, 99.9, 99.9, 99.9, 99.9), broken, broken], LIMITS)
     assert {v.status for v in verdicts.values()} == {Status.FAILED}
-    assert "2 did not train to the end: loss is NaN" in verdicts["holds"].message
+    assert "2 of them count as 0: loss is NaN" in verdicts["holds"].message
 
 
 def test_message_gives_every_seed_the_mean_the_minimum_and_how_close_it_was() -> None:

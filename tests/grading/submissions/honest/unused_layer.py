@@ -1,0 +1,23 @@
+"""Honest: a layer that was forgotten, and never runs."""
+
+import torch
+from torch import Tensor, nn
+
+from eva.recipe import Recipe
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 10, 3)
+        self.forgotten = nn.Conv2d(8, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.first(x))).mean((2, 3))
+
+
+def build_model() -> nn.Module:
+    return Net()
+
+
+RECIPE = Recipe()
