@@ -189,7 +189,10 @@ class Report:
             return self.outside
         if not self.passed:
             return f"so far so good; now all of it: {self._everything()}."
-        return f"all {_points(self.assignment.points)} are yours: hand it in."
+        return (
+            f"all {_points(self.assignment.points)} are yours: hand it in. This is practice, which "
+            "a submission could fake; the grade is made from what you hand in."
+        )
 
     def to_json(self) -> dict[str, Json]:
         """The whole report as JSON values; the run stays in its record, named in ``files``."""

@@ -155,7 +155,8 @@ def test_cheat_is_refused_with_a_reason_and_nothing_else_is_wrong_with_it(path: 
         assert set(refused) == {"recipe"}
     else:
         assert "under_8k" in refused
-        assert set(refused) <= {"under_8k", "under_10k", "pooling"}
+        # Numbers that are stored and never trained are the recipe's matter, too.
+        assert set(refused) <= {"under_8k", "under_10k", "pooling", "recipe"}
 
 
 @pytest.mark.parametrize(
