@@ -127,7 +127,7 @@ def memory_problem(module: nn.Module, images: Tensor) -> str | None:
             "are other ones in another order": scores_of(module, images.flip(0)).flip(0),
             "are other ones when they are asked for again": scores_of(module, images),
             "change with the other images of the batch": torch.cat(
-                [scores_of(module, image) for image in images[:_ALONE].split(1)]
+                [scores_of(module, image) for image in torch.split(images[:_ALONE], 1)]
             ),
         }
         after = list(nn.Module.buffers(module))

@@ -134,7 +134,8 @@ def judge_seed(
     seed = secret_seed(secret, submitted.digest, assignment, index)
     started = time.perf_counter()
     ours = _in_own_order(data, derive_seed("test order", seed))
-    problem, accuracies = "", ()
+    problem = ""
+    accuracies: tuple[float, ...] = ()
     try:
         trainer = Trainer(
             GraphModule(draw_initial(graph, seed)),
