@@ -74,7 +74,8 @@ def summary(
     if input_size is None and inputs is None:
         return _structure(checked_model(model), chosen, depth)
     traced = trace(model, input_size, inputs=inputs, dtype=dtype, mode=mode, on_error="partial")
-    found = _summarize(getattr(model, "_orig_mod", model), traced, ops, chosen, depth)
+    ran = model if traced.model is None else traced.model
+    found = _summarize(ran, traced, ops, chosen, depth)
     if traced.error is None:
         return found
     problem, hint = explain(traced.error, model)

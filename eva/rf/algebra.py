@@ -84,15 +84,23 @@ class Line:
 class Origin:
     """A line before a reshape joined its dimensions with others: rows, before rows x columns.
 
+    The inverse reshape may take the line back only if it meets every entry that came from it: the
+    dimensions that it joins must have the sizes that the first one made, in that order, and the
+    line must vary along the same ones of them.
+
     Args:
         shape: Of the joined dimensions, before.
         varying: Which of them the line varied along.
         line: The line then.
+        made: Sizes of the dimensions that were made of them.
+        along: Which of those the line varies along now.
     """
 
     shape: tuple[int, ...]
     varying: tuple[int, ...]
     line: Line
+    made: tuple[int, ...]
+    along: tuple[int, ...]
 
 
 class Term(NamedTuple):
@@ -113,11 +121,25 @@ class Seen:
         shape: Of the tensor.
         groups: Different fields that occur in it; one unless channels differ.
         which: Dimensions and array that say which group an element belongs to.
+        batch: Dimension along which the images of a batch lie, as its outermost part; ``LOST``
+            where that is no longer certain, ``None`` where no image is seen.
+        local: The same without the statistics of normalization layers, where they spread it.
     """
 
     shape: tuple[int, ...]
     groups: tuple[Fields, ...]
     which: tuple[tuple[int, ...], npt.NDArray[np.int64]] | None = None
+    batch: int | None = None
+    local: Seen | None = None
+
+
+LOST = -1  # images of a batch may have met
+
+
+def met(states: Iterable[Seen]) -> int | None:
+    """Where the images of a batch lie in a union of tensors of one shape."""
+    places = {s.batch for s in states} - {None}
+    return None if not places else places.pop() if len(places) == 1 else LOST
 
 
 def objects(masks: Sequence[int]) -> Masks:
@@ -267,7 +289,15 @@ class Algebra:
             return line
         key = ("weaken", id(line), status, cause)
         if key not in self._memo:
-            weak = replace(line, status=worst((line.status, status)), causes=line.causes | {cause})
+            back = line.origin
+            if back is not None:
+                back = replace(back, line=self.weaken(back.line, status, cause))
+            weak = replace(
+                line,
+                status=worst((line.status, status)),
+                causes=line.causes | {cause},
+                origin=back,
+            )
             self._memo[key] = (weak, line)
         weaker: Line = self._memo[key][0]
         return weaker
@@ -305,14 +335,18 @@ class Algebra:
     def source(self, shape: tuple[int, ...], axes: Iterable[Axis]) -> Seen:
         """State of an input: along each axis, position i sees itself."""
         fields = {a: (Term((a.dim,), self._identity(a.size)),) for a in axes}
-        return Seen(shape=shape, groups=(fields,))
+        return Seen(shape=shape, groups=(fields,), batch=0 if shape else LOST)
 
     def join(self, states: Sequence[Seen], shape: tuple[int, ...]) -> Seen:
         """Element-wise union with broadcasting to ``shape``: every pointwise operation."""
         moved = [self.broadcast(s, shape) for s in states]
         if len(moved) == 1:
             return moved[0]
-        return functools.reduce(self._join_two, moved) if moved else Seen(shape=shape, groups=({},))
+        if not moved:
+            return Seen(shape=shape, groups=({},))
+        out = functools.reduce(self._join_two, moved)
+        batch = met(moved)
+        return out if out.batch == batch else replace(out, batch=batch)
 
     def _join_two(self, a: Seen, b: Seen) -> Seen:
         if a.groups is b.groups and (a.which is b.which):
@@ -387,7 +421,11 @@ class Algebra:
                 continue
             along = {a: {d for t in ts for d in t.dims} & dims for a, ts in fields.items()}
             for axis in fields:
-                tied = any(along[axis] & own for a, own in along.items() if a != axis)
+                tied = any(
+                    along[axis] & own
+                    for a, own in along.items()
+                    if a != axis and a.input == axis.input
+                )
                 if tied and self._uneven(fields, axis):
                     fields = self._punched(fields, axis)
             groups.append(fields)
@@ -406,7 +444,9 @@ class Algebra:
         own = fields[axis]
         found = []
         for other, terms in fields.items():
-            if other is axis or other == axis or not all(t.line.hollow for t in terms):
+            if other.input != axis.input or other == axis:
+                continue
+            if not all(t.line.hollow for t in terms):
                 continue
             gaps = {t.dims: t.line.masks == 0 for t in terms}
             if not all(
@@ -485,7 +525,8 @@ class Algebra:
             index = tuple(0 if d in stretched else slice(None) for d in term.dims)
             return Term(kept, self.remade(term.line, ("index", str(index)), lambda m: m[index]))
 
-        return self.mapped(state, shape, move)
+        place = {d: d + lead for d in range(len(state.shape))}
+        return self.mapped(state, shape, move, place=place)
 
     def mapped(
         self,
@@ -493,21 +534,67 @@ class Algebra:
         shape: tuple[int, ...],
         move: Callable[[Term], Term],
         which: Callable[[tuple[int, ...], Any], tuple[tuple[int, ...], Any]] | None = None,
+        place: Mapping[int, int] | None = None,
     ) -> Seen:
-        """Every term moved; groups follow ``which`` (by default: as an ordinary term)."""
+        """Every term moved; groups follow ``which`` (by default: as an ordinary term).
+
+        ``place`` says which dimension of the result each dimension has become, for those whose
+        units are still the same in the same order (by default: all, unmoved).
+        """
+        batch = state.batch
+        if batch is not None and batch != LOST and place is not None:
+            batch = place.get(batch, LOST)
         groups = [
             {axis: self.terms(axis, [move(t) for t in terms]) for axis, terms in g.items()}
             for g in state.groups
         ]
         if state.which is None:
-            return Seen(shape=shape, groups=tuple(groups))
+            return Seen(shape=shape, groups=tuple(groups), batch=batch)
         if which is None:
             labels = Line(masks=state.which[1], window=None)
             dims, line = move(Term(state.which[0], labels))
             index = line.masks
         else:
             dims, index = which(*state.which)
-        return self.grouped(shape, groups, dims, np.asarray(index, dtype=np.int64))
+        out = self.grouped(shape, groups, dims, np.asarray(index, dtype=np.int64))
+        return replace(out, batch=batch)
+
+    def with_local(self, state: Seen, local: Seen) -> Seen:
+        """The state of a normalized tensor, and what it would be without the statistics.
+
+        Where the statistics add nothing to what is seen (those of the channels of one pixel), the
+        two are the same, and only one is kept.
+        """
+        local = local.local or local
+        same = len(state.groups) == len(local.groups) == 1 and all(
+            [(t.dims, id(t.line)) for t in state.groups[0].get(axis, ())]
+            == [(t.dims, id(t.line)) for t in terms]
+            for axis, terms in local.groups[0].items()
+        )
+        return replace(state, local=None if same else local)
+
+    def hidden(self, state: Seen, there: Any, cause: str) -> Seen:
+        """The state with nothing seen where ``there`` is false.
+
+        Args:
+            state: Of the tensor.
+            there: Booleans that broadcast to its shape.
+            cause: What to name where that is too much to write down.
+        """
+        there = np.asarray(there)
+        there = there.reshape((1,) * (len(state.shape) - there.ndim) + there.shape)
+        dims = tuple(
+            d for d, n in enumerate(there.shape) if n > 1 and (there != there.take([0], d)).any()
+        )
+        if not dims and bool(there.any()):
+            return state
+        there = there[tuple(slice(None) if d in dims else 0 for d in range(there.ndim))]
+        gap = Term(dims, Line(masks=np.where(there, 1, 0).astype(object), window=None))
+        out = self.mapped(
+            state, state.shape, lambda t: self._punch(t, gap), lambda dims, index: (dims, index)
+        )
+        large = there.size > LIMIT
+        return self.bounded(out, cause) if large else out
 
     def varies(self, state: Seen, dim: int) -> bool:
         """Whether what is seen depends on the position along a dimension, groups aside."""
@@ -527,10 +614,17 @@ class Algebra:
     ) -> Seen:
         """Whatever axis the states see at all, every element may see the whole of it."""
         lines: dict[Axis, list[Line]] = {}
+        apart: dict[Axis, tuple[Term, ...]] = {}
+        batch = met(states)
+        if batch != 0 or not shape or any(s.shape[:1] != shape[:1] for s in states):
+            batch = LOST
         for s in states:
             for g in s.groups:
                 for a, ts in g.items():
-                    lines.setdefault(a, []).extend(t.line for t in ts)
+                    if a.dim == 0 and batch == 0:  # the images of a batch stay apart
+                        apart[a] = self.terms(a, [*apart.get(a, ()), *ts])
+                    else:
+                        lines.setdefault(a, []).extend(t.line for t in ts)
         fields = {
             a: (
                 Term(
@@ -546,7 +640,7 @@ class Algebra:
             for a, own in lines.items()
             if own
         }
-        return Seen(shape=shape, groups=(fields,))
+        return Seen(shape=shape, groups=({**fields, **apart},), batch=batch)
 
     # -- windows ---------------------------------------------------------------------------
 
@@ -569,7 +663,7 @@ class Algebra:
         holes = {}
         for dim, m in maps.items():
             there = self._reached(m, state.shape[dim])
-            if there is not None and not all(self._follows(g, dim) for g in state.groups):
+            if there is not None and not all(self._follow(g, dim) for g in state.groups):
                 holes[dim] = Line(masks=there, window=None)
 
         def move(term: Term) -> Term:
@@ -583,11 +677,20 @@ class Algebra:
                     term = self._punch(term, Term((dim,), hole))
             return term
 
-        return self.mapped(state, shape, move, which=lambda dims, index: (dims, index))
+        place = {d: d for d in range(len(shape)) if d not in maps}
+        return self.mapped(state, shape, move, lambda dims, index: (dims, index), place)
 
-    def _follows(self, fields: Fields, dim: int) -> bool:
-        """Whether some axis is seen only through units along ``dim``."""
-        return not fields or any(all(dim in t.dims for t in terms) for terms in fields.values())
+    def _follow(self, fields: Fields, dim: int) -> bool:
+        """Whether every input that is seen is seen only through units along ``dim``."""
+        return all(self._follows(fields, dim, number) for number in {a.input for a in fields})
+
+    def _follows(self, fields: Fields, dim: int, number: int) -> bool:
+        """Whether some axis of an input is seen only through units along ``dim``."""
+        return any(
+            all(dim in t.dims for t in terms)
+            for axis, terms in fields.items()
+            if axis.input == number and terms
+        )
 
     def _reached(self, axis_map: AxisMap, size: int) -> Masks | None:
         """1 for units that read anything at all, 0 for the others; ``None`` if all do."""
@@ -609,7 +712,7 @@ class Algebra:
             for axis, own in fields.items():
                 terms.setdefault(axis, []).extend(self._punch(t, Term(places, there)) for t in own)
         fields = {axis: self.terms(axis, own) for axis, own in terms.items()}
-        return Seen(shape=state.shape, groups=(fields,))
+        return Seen(shape=state.shape, groups=(fields,), batch=state.batch)
 
     def along(self, line: Line, position: int, axis_map: AxisMap) -> Line:
         """The line after a map along one of its array dimensions."""
@@ -636,18 +739,21 @@ class Algebra:
 
     def mix_channels(self, state: Seen, groups: int, count: int) -> Seen:
         """Dimension 1 mixed within each of ``groups`` equal groups, ``count`` channels out."""
-        if groups == 1 or state.which is None:
-            if state.which is None and not self.varies(state, 1):
-                return replace(state, shape=(*state.shape[:1], count, *state.shape[2:]))
-            return self.reduce(state, (1,), keep=count)
-        dims, index = state.which
-        if dims != (1,) or self.varies(state, 1):
-            return self.bounded(self.reduce(state, (1,), keep=count), "grouped convolution")
-        parts = [sorted(set(part.tolist())) for part in index.reshape(groups, -1)]
-        merged = [self.merge([state.groups[i] for i in part]) for part in parts]
-        which = np.repeat(np.arange(groups), count // groups)
         shape = (*state.shape[:1], count, *state.shape[2:])
-        return self.grouped(shape, merged, (1,), which)
+        if state.which is None and not self.varies(state, 1):
+            return replace(state, shape=shape)
+        if groups == 1:
+            return self.reduce(state, (1,), keep=count)
+        if state.which is None or state.which[0] != (1,) or self.varies(state, 1):
+            first, rest = state.shape[0], state.shape[2:]
+            parts = self.reshape(state, (first, groups, state.shape[1] // groups, *rest))
+            mixed = self.reduce(parts, (2,), keep=count // groups)
+            return self.reshape(mixed, shape)
+        index = state.which[1]
+        members = [sorted(set(part.tolist())) for part in index.reshape(groups, -1)]
+        merged = [self.merge([state.groups[i] for i in part]) for part in members]
+        which = np.repeat(np.arange(groups), count // groups)
+        return replace(self.grouped(shape, merged, (1,), which), batch=state.batch)
 
     # -- mixing ----------------------------------------------------------------------------
 
@@ -671,8 +777,9 @@ class Algebra:
             return Term(kept, self._reduced(term.line, axes))
 
         state = self.settled(self._merge_groups(state, gone), gone)
+        place = {d: n for d, n in rename.items() if d not in gone}
         return self.mapped(
-            state, shape, move, which=lambda ds, i: (tuple(rename[d] for d in ds), i)
+            state, shape, move, lambda ds, i: (tuple(rename[d] for d in ds), i), place
         )
 
     def _reduced(self, line: Line, axes: tuple[int, ...]) -> Line:
@@ -687,6 +794,8 @@ class Algebra:
         """Groups joined where they differ along mixed dimensions."""
         if state.which is None or not gone & set(state.which[0]):
             return state
+        if any(self.varies(state, d) for d in gone & set(state.which[0])):
+            return self.absorbed(state, gone)  # a group's terms count where it is, nowhere else
         dims, index = state.which
         kept = tuple(d for d in dims if d not in gone)
         order = [dims.index(d) for d in kept] + [i for i, d in enumerate(dims) if d in gone]
@@ -698,7 +807,7 @@ class Algebra:
         ]
         merged = [self.merge([state.groups[i] for i in s]) for s in sets]
         which = np.asarray(flat, dtype=np.int64).reshape(rows.shape[:-1])
-        return self.grouped(state.shape, merged, kept, which)
+        return replace(self.grouped(state.shape, merged, kept, which), batch=state.batch)
 
     def mix(self, state: Seen, dims: Sequence[int]) -> Seen:
         """Every unit along ``dims`` comes to see what any of them saw; the shape stays."""
@@ -718,7 +827,7 @@ class Algebra:
             line = self.remade(term.line, ("turn", turn), lambda m: m.transpose(turn))
             return Term(tuple(sorted(dims)), line)
 
-        return self.mapped(state, tuple(state.shape[d] for d in order), move)
+        return self.mapped(state, tuple(state.shape[d] for d in order), move, place=place)
 
     def reshape(self, state: Seen, shape: tuple[int, ...]) -> Seen:
         """The same elements in row-major order under another shape."""
@@ -727,7 +836,15 @@ class Algebra:
         blocks = reshape_blocks(state.shape, shape)
         if state.which is not None and math.prod(state.shape) > LIMIT:
             state = self.bounded(self._merge_groups(state, set(state.which[0])), "reshape")
-        return self.mapped(state, shape, lambda t: self._reshape_term(t, blocks, state, shape))
+        place = {}
+        if state.batch is not None and state.batch != LOST:
+            before = math.prod(state.shape[: state.batch])
+            starts = list(itertools.accumulate(shape[:-1], operator.mul, initial=1))
+            if before in starts:
+                place[state.batch] = starts.index(before)
+        return self.mapped(
+            state, shape, lambda t: self._reshape_term(t, blocks, state, shape), place=place
+        )
 
     def _reshape_term(
         self,
@@ -756,7 +873,13 @@ class Algebra:
         old_shape = tuple(state.shape[d] for d in olds)
         new_shape = tuple(shape[d] for d in news)
         back = term.line.origin
-        if back is not None and back.shape == tuple(shape[d] for d in real_new):
+        if (
+            back is not None
+            and back.shape == tuple(shape[d] for d in real_new)
+            and back.made == tuple(state.shape[d] for d in real_old)
+            and set(term.dims) <= set(real_old)
+            and back.along == tuple(real_old.index(d) for d in term.dims)
+        ):
             return Term(tuple(real_new[i] for i in back.varying), back.line)
         if math.prod(old_shape) > LIMIT:
             line = self.remade(term.line, ("all",), lambda m: scalar(any_of(m)))
@@ -773,15 +896,24 @@ class Algebra:
         )
         pick = tuple(slice(None) if i in varying else 0 for i in range(len(news)))
         line = self.remade(wide, ("index", str(pick)), lambda m: m[pick])
-        if all(d in real_old for d in term.dims):
-            at = tuple(real_old.index(d) for d in term.dims)
-            sizes = tuple(state.shape[d] for d in real_old)
-            line = self.rooted(line, Origin(shape=sizes, varying=at, line=term.line))
-        return Term(tuple(news[i] for i in varying), line)
+        found = tuple(news[i] for i in varying)
+        if set(term.dims) <= set(real_old) and set(found) <= set(real_new):
+            origin = Origin(
+                shape=tuple(state.shape[d] for d in real_old),
+                varying=tuple(real_old.index(d) for d in term.dims),
+                line=term.line,
+                made=tuple(shape[d] for d in real_new),
+                along=tuple(real_new.index(d) for d in found),
+            )
+            line = self.rooted(line, origin)
+        return Term(found, line)
 
     def rooted(self, line: Line, origin: Origin) -> Line:
         """The line with where it came from, so that the inverse reshape finds its pattern."""
-        key = ("rooted", id(line), origin.shape, origin.varying, id(origin.line))
+        key = (
+            "rooted", id(line), origin.shape, origin.varying, id(origin.line), origin.made,
+            origin.along,
+        )  # fmt: skip
         if key not in self._memo:
             self._memo[key] = (replace(line, origin=origin), line, origin)
         made: Line = self._memo[key][0]
@@ -814,7 +946,11 @@ class Algebra:
                 line = self.patterned(line, window.after(term.line.window))
             return Term(dims, line)
 
-        return self.mapped(state, shape, move)
+        moves = drop or list(positions) != list(range(state.shape[dim]))
+        place = {d: d - 1 if drop and d > dim else d for d in range(len(state.shape))}
+        if moves:
+            del place[dim]
+        return self.mapped(state, shape, move, place=place)
 
     def write(self, state: Seen, dim: int, positions: Sequence[int], piece: Seen) -> Seen:
         """Elements at some positions of one dimension replaced by those of ``piece``."""
@@ -829,6 +965,11 @@ class Algebra:
 
     def concat(self, states: Sequence[Seen], dim: int, shape: tuple[int, ...]) -> Seen:
         """Tensors side by side along ``dim``."""
+        batch = met(states)
+        out = self._concat(states, dim, shape)
+        return replace(out, batch=LOST if batch == dim and len(states) > 1 else batch)
+
+    def _concat(self, states: Sequence[Seen], dim: int, shape: tuple[int, ...]) -> Seen:
         counts = [s.shape[dim] for s in states]
         alone = all(len(s.groups) == 1 for s in states)
         same = alone and len({id(s.groups[0]) for s in states}) == 1
@@ -859,8 +1000,11 @@ class Algebra:
         loose = any(s.which is not None for s in states)
         out: dict[Axis, tuple[Term, ...]] = {}
         for axis in dict.fromkeys(a for f in fields for a in f):
-            shared = self._shared([f for f in fields if f], axis, dim)
-            if shared is not None and (all(fields) or any(self._follows(f, dim) for f in fields)):
+            seeing = [f for f in fields if any(a.input == axis.input for a in f)]
+            shared = self._shared(seeing, axis, dim)
+            if shared is not None and (
+                len(seeing) == len(fields) or any(self._follows(f, dim, axis.input) for f in seeing)
+            ):
                 out[axis] = shared
                 continue
             joined: list[Term] = []

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from eva.errors import InputSizeError
+from eva.errors import ForwardError, InputSizeError
 from eva.rf.algebra import Algebra, Axis, Fields, Line, Seen, Status, Term, full, worst
 from eva.rf.geometry import effective_padding
+from eva.rf.gradients.check import FieldCheck
 
 Hull = tuple[int, int] | None  # first and last position seen, both included
 
@@ -41,6 +42,8 @@ class AxisField:
         shape: Number of units along them.
         hulls: First and last position each unit sees inside the input, in row-major order of
             ``shape``; ``None`` for a unit that sees nothing.
+        masks: Every position that each unit sees, as bits of a number; ``None`` if they were not
+            kept. No part of the JSON.
     """
 
     input: str
@@ -58,10 +61,12 @@ class AxisField:
     dims: tuple[int, ...]
     shape: tuple[int, ...]
     hulls: tuple[Hull, ...]
+    masks: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, strings and lists; fractions as ``"1/2"``."""
         out: dict[str, Any] = dict(vars(self))
+        del out["masks"]
         for key in ("jump", "start", "padding", "density"):
             out[key] = None if out[key] is None else str(out[key])
         out["status"] = str(self.status)
@@ -91,11 +96,17 @@ class ReceptiveField:
         axes: One entry for each spatial axis of each input that there is.
         output_shape: Of the tensor, batch included.
         batch_coupled: Images of one batch see each other (batch norm in training mode).
+        without_statistics: The same field, but for the mean and variance of normalization layers,
+            where these spread it (GroupNorm over a map): ``None`` if they do not.
     """
 
     axes: tuple[AxisField, ...]
     output_shape: tuple[int, ...]
     batch_coupled: bool = False
+    without_statistics: ReceptiveField | None = None
+    _check: Callable[[ReceptiveField, int, int], FieldCheck] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -181,15 +192,83 @@ class ReceptiveField:
                 "For a map (batch, channels, height, width) give (row, column).",
             )
         at = {d: i % n for d, i, n in zip(dims, given, counts, strict=True)}
-        return tuple(_slice(a, at) for a in self.axes)
+        return tuple(_slice(a, [b for b in self.axes if b.input == a.input], at) for a in self.axes)
+
+    def projective(self, pixel: int | Sequence[int], input: str | None = None) -> tuple[slice, ...]:
+        """The projective field: which units see a pixel.
+
+        Args:
+            pixel: Index along each axis of the input: (row, column) for an image.
+            input: Name of the input, if there are several.
+
+        Returns:
+            From the first to the last unit along each of :attr:`unit_dims`; ``slice(0, 0)`` if no
+            unit sees the pixel.
+
+        Raises:
+            InputSizeError: There is no such input or pixel.
+        """
+        names = list(dict.fromkeys(a.input for a in self.axes))
+        name = names[0] if input is None and len(names) == 1 else input
+        axes = [a for a in self.axes if a.input == name]
+        at = (pixel,) if isinstance(pixel, int) else tuple(pixel)
+        sizes = tuple(a.input_size for a in axes)
+        if (
+            not axes
+            or len(at) != len(axes)
+            or any(not -n <= i < n for i, n in zip(at, sizes, strict=True))
+        ):
+            raise InputSizeError(
+                f"The inputs {', '.join(map(repr, names))} have pixels; got {at} of {name!r}"
+                f"{f', which has {sizes}' if axes else ''}.",
+                "Give one index for each axis, and the input's name if there are several.",
+            )
+        dims = self.unit_dims
+        sees: Any = np.ones([1] * len(dims), dtype=bool)
+        for axis, place, size in zip(axes, at, sizes, strict=True):
+            place = place % size
+            if axis.masks is not None:
+                there = [bool(m >> place & 1) for m in axis.masks]
+            else:
+                there = [h is not None and h[0] <= place <= h[1] for h in axis.hulls]
+            sees = sees & _chosen(axis, {}, dims, there)
+        sees = np.broadcast_to(sees, [self.output_shape[d] for d in dims])
+        out = []
+        for i in range(len(dims)):
+            units = np.flatnonzero(sees.any(axis=tuple({*range(len(dims))} - {i})))
+            out.append(slice(int(units[0]), int(units[-1]) + 1) if units.size else slice(0, 0))
+        return tuple(out)
+
+    def check(self, units: int = 16, seed: int = 0) -> FieldCheck:
+        """Ask gradients, which know nothing of our rules, what some units see.
+
+        Args:
+            units: How many to ask about; the first and the last are among them.
+            seed: Decides which.
+
+        Returns:
+            What they found: ``print`` it, or look at ``agrees`` and ``differences``.
+
+        Raises:
+            ForwardError: The field was read from JSON, or the model can't run with gradients.
+        """
+        if self._check is None:
+            raise ForwardError(
+                "This field does not know its model.",
+                "Ask the result of eva.receptive_field(...) or eva.trace(...).field(...).",
+            )
+        return self._check(self, units, seed)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings."""
-        return {
+        out = {
             "output_shape": list(self.output_shape),
             "batch_coupled": self.batch_coupled,
             "axes": [a.to_json() for a in self.axes],
         }
+        if self.without_statistics is not None:
+            out["without_statistics"] = self.without_statistics.to_json()
+        return out
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> ReceptiveField:
@@ -198,19 +277,38 @@ class ReceptiveField:
             output_shape=tuple(data["output_shape"]),
             batch_coupled=data["batch_coupled"],
             axes=tuple(AxisField.from_json(a) for a in data["axes"]),
+            without_statistics=ReceptiveField.from_json(data["without_statistics"])
+            if "without_statistics" in data
+            else None,
         )
 
 
-def _slice(axis: AxisField, at: dict[int, int]) -> slice:
-    """Union over the units with these indices along some of the axis' dimensions."""
-    places = np.arange(len(axis.hulls)).reshape(axis.shape)
-    for position, d in reversed(list(enumerate(axis.dims))):
-        if d in at:
-            places = places.take([at[d]], axis=position)
-    hulls = [h for h in (axis.hulls[i] for i in places.flatten().tolist()) if h is not None]
-    if not hulls:
+def _slice(axis: AxisField, axes: Sequence[AxisField], at: Mapping[int, int]) -> slice:
+    """Union over the units with these indices along some dimensions.
+
+    Args:
+        axis: That is asked about.
+        axes: All of its input: a unit that sees nothing along one of them sees nothing.
+        at: Tensor dimension -> index; the units along all other dimensions are united.
+    """
+    dims = tuple(sorted({d for a in axes for d in a.dims} - set(at)))
+    seeing: Any = True
+    for other in axes:
+        seeing = seeing & _chosen(other, at, dims, [h is not None for h in other.hulls])
+    first = _chosen(axis, at, dims, [0 if h is None else h[0] for h in axis.hulls])
+    last = _chosen(axis, at, dims, [0 if h is None else h[1] for h in axis.hulls])
+    first, last, seeing = np.broadcast_arrays(first, last, seeing)
+    if not seeing.any():
         return slice(0, 0)
-    return slice(min(h[0] for h in hulls), max(h[1] for h in hulls) + 1)
+    return slice(int(first[seeing].min()), int(last[seeing].max()) + 1)
+
+
+def _chosen(axis: AxisField, at: Mapping[int, int], dims: Sequence[int], values: Any) -> Any:
+    """One value a unit, at some indices, laid out over other dimensions."""
+    units = np.asarray(values).reshape(axis.shape)
+    units = units[tuple(at.get(d, slice(None)) for d in axis.dims)]
+    left = [d for d in axis.dims if d not in at]
+    return units.reshape([units.shape[left.index(d)] if d in left else 1 for d in dims])
 
 
 def receptive_field_of(
@@ -230,16 +328,21 @@ def receptive_field_of(
         algebra: That the state was made with.
     """
     fields: Fields = {}
+    local = None
+    if state is not None and state.local is not None:
+        local = receptive_field_of(state.local, shape, axes, names, algebra)
     if state is not None:
         sequence = len(shape) == 3 and not algebra.varies(state, 2)  # (batch, steps, features)
-        state = algebra.absorbed(state, {*range(len(shape))} - (set() if sequence else {1}))
+        united = not sequence and not algebra.varies(state, 1)
+        state = algebra.absorbed(state, {*range(len(shape))} - ({1} if united else set()))
         fields = algebra.merge(state.groups)
     numbers = []
     coupled = False
     for axis in axes:
         terms = fields.get(axis, ())
         if axis.dim == 0:
-            coupled = coupled or any(m.bit_count() > 1 for t in terms for m in t.line.masks.flat)
+            masks = _united(terms, shape).line.masks if terms else ()
+            coupled = coupled or any(m.bit_count() > 1 for m in np.ravel(masks))
             continue
         if len(terms) == 1:
             dims, line = terms[0]
@@ -247,7 +350,14 @@ def receptive_field_of(
             dims, line = _united(terms, shape)
         make = functools.partial(_axis_field, axis, dims, line, names[axis.input])
         numbers.append(algebra.known(("numbers", axis, dims, id(line)), line, make))
-    return ReceptiveField(axes=tuple(numbers), output_shape=shape, batch_coupled=coupled)
+    if local is not None and local.axes == tuple(numbers):
+        local = None
+    return ReceptiveField(
+        axes=tuple(numbers),
+        output_shape=shape,
+        batch_coupled=coupled,
+        without_statistics=local,
+    )
 
 
 def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:
@@ -304,6 +414,7 @@ def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> Axi
         dims=dims,
         shape=line.masks.shape,
         hulls=hulls,
+        masks=tuple(masks),
     )
 
 

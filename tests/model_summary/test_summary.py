@@ -310,7 +310,6 @@ def returns_none() -> nn.Module:
         ((nn.ReLU(), (1, 0, 28)), r"\(1, 0, 28\)"),
         ((nn.ReLU(), (1, -3, 28)), r"\(1, -3, 28\)"),
         ((nn.ReLU(), "1x28x28"), "1x28x28"),
-        ((nn.LazyConv2d(3, 3), (1, 28, 28)), "lazy"),
         ((raising(), (1, 28, 28)), "KeyError: 'mine'"),
     ],
 )

@@ -38,8 +38,8 @@ def test_sizes_that_are_none(size: Any) -> None:
 
 
 def test_a_size_of_the_wrong_rank_names_the_layer() -> None:
-    with pytest.raises(ForwardError, match=r"Conv2d.*\(1, 1, 1, 28, 28\)"):
-        rf.trace(nn.Conv2d(1, 1, 3), (1, 1, 28, 28))
+    with pytest.raises(ForwardError, match=r"Conv2d.*\(1, 1, 1, 1, 28, 28\)"):
+        rf.trace(nn.Conv2d(1, 1, 3), (1, 1, 1, 28, 28))
 
 
 def test_wrong_channels_name_the_layer_and_its_weights() -> None:
@@ -77,9 +77,9 @@ def test_a_model_on_another_device_is_a_result() -> None:
     assert next(model.parameters()).device.type == "meta"
 
 
-def test_a_lazy_model_says_what_to_do() -> None:
-    with pytest.raises(ForwardError, match="Run the model once"):
-        rf.trace(nn.Sequential(nn.LazyConv2d(4, 3)), (1, 8, 8))
+def test_a_lazy_model_that_does_not_run_says_what_to_do() -> None:
+    with pytest.raises(ForwardError, match="lazy layers"):
+        rf.trace(nn.Sequential(nn.LazyConv2d(4, 9)), (1, 8, 8))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

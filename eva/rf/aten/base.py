@@ -20,9 +20,10 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
     def register(function: Rule) -> Rule:
         for name in names:
-            if f"aten.{name}" in RULES:
-                raise ValueError(f"aten.{name} has two rules")
-            RULES[f"aten.{name}"] = function
+            full = name if "." in name else f"aten.{name}"
+            if full in RULES:
+                raise ValueError(f"{full} has two rules")
+            RULES[full] = function
         return function
 
     return register

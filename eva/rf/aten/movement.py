@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from eva.rf.algebra import Algebra, Seen, Status
 from eva.rf.aten.base import dims_of, moved, permutation, rule
@@ -17,6 +20,10 @@ from eva.rf.rules import (
     TensorArg,
     Whole,
 )
+
+MASK = "a mask whose numbers are not known"
+HIDING = -1e4  # numbers below it are meant to hide something from a softmax
+
 
 # -- rearranging -----------------------------------------------------------------------------
 
@@ -158,8 +165,8 @@ def constant_pad(op: Op) -> Geometry:
 
 @rule(
     "clone", "contiguous", "_to_copy", "to", "detach", "alias", "lift_fresh", "dropout",
-    "native_dropout", "bernoulli", "_conj", "lift_fresh_copy", "masked_fill", "hardswish",
-    "where", "silu", "gelu", "mish", "hardsigmoid", "log_sigmoid_forward", "rrelu_with_noise",
+    "native_dropout", "bernoulli", "_conj", "lift_fresh_copy", "hardswish",
+    "silu", "gelu", "mish", "hardsigmoid", "log_sigmoid_forward", "rrelu_with_noise",
     "_prelu_kernel", "prelu", "softplus", "hardtanh", "elu", "leaky_relu", "threshold", "celu",
     "hardshrink", "softshrink", "logit", "nan_to_num", "clamp", "clamp_min", "clamp_max", "lerp",
     "addcmul", "addcdiv", "_fused_dropout", "frac", "bucketize", "isfinite", "isnan", "isinf",
@@ -168,6 +175,76 @@ def constant_pad(op: Op) -> Geometry:
 def same(op: Op) -> Geometry:
     """Copies, casts, random masks, and pointwise operations that PyTorch does not tag as such."""
     return Pointwise()
+
+
+def _pattern(mask: TensorArg) -> Any:
+    """Where a constant mask is true; ``None`` where that is not known."""
+    if mask.zeros is None or mask.zeros is True:
+        return None
+    return ~np.asarray(mask.zeros)
+
+
+@rule("masked_fill")
+def masked_fill(op: Op) -> Geometry:
+    """What a constant mask covers is not seen; one that depends on the input is."""
+    mask = op["mask"]
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        out = algebra.join(op.states, op.outputs[0])
+        if mask.state is not None:
+            return [out]
+        value = op["value"]
+        covered = _pattern(mask)
+        if covered is None or isinstance(value, TensorArg) or value < HIDING:
+            return [algebra.bounded(out, MASK if covered is None else "attention mask")]
+        return [algebra.hidden(out, ~covered, op.name)]
+
+    return apply
+
+
+@rule("where")
+def where(op: Op) -> Geometry:
+    """A choice by a constant mask sees what it chooses; one by the input sees both, and it."""
+    mask = op.args.get("condition")
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        shape = op.outputs[0]
+        if not isinstance(mask, TensorArg) or mask.state is not None:
+            return [algebra.join(op.states, shape)]
+        chosen = _pattern(mask)
+        parts = []
+        for key, there in (("self", chosen), ("other", None if chosen is None else ~chosen)):
+            part = op[key].state if isinstance(op[key], TensorArg) else None
+            if part is not None:
+                part = algebra.broadcast(part, shape)
+                known = there is not None
+                parts.append(
+                    algebra.hidden(part, there, op.name) if known else algebra.bounded(part, MASK)
+                )
+        return [algebra.join(parts, shape)]
+
+    return apply
+
+
+@rule("rot90")
+def rot90(op: Op) -> Geometry:
+    """A plane turned by quarters: dimensions swapped and mirrored."""
+    shape = op.first.shape
+    rank = len(shape)
+    first, second = (d % rank for d in op["dims"])
+    turns = op["k"] % 4
+    order = list(range(rank))
+    if turns % 2:
+        order[first], order[second] = second, first
+    mirrored = {0: (), 1: (first,), 2: (first, second), 3: (second,)}[turns]
+
+    def apply(algebra: Algebra, state: Seen, op: Op) -> Seen:
+        state = algebra.permute(state, order)
+        for d in mirrored:
+            state = algebra.take(state, d, range(state.shape[d] - 1, -1, -1))
+        return state
+
+    return moved(apply)
 
 
 @rule("copy")

@@ -19,7 +19,31 @@ def product(algebra: Algebra, a: TensorArg, b: TensorArg, shape: tuple[int, ...]
         parts.append(algebra.reduce(a.state, (len(a.shape) - 1,), keep=1))
     if b.state is not None:
         parts.append(algebra.reduce(b.state, (len(b.shape) - 2,), keep=1))
-    return algebra.join(parts, shape) if parts else None
+    if not parts:
+        return None
+    out = algebra.join(parts, shape)
+    return out if a.zeros is None and b.zeros is None else algebra.bounded(out, ZEROS)
+
+
+ZEROS = "zeros in a constant"
+
+
+@rule("mul")
+def multiply(op: Op) -> Geometry:
+    """Pointwise; what is multiplied by a constant's zeros is not seen."""
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        out = algebra.join(op.states, op.outputs[0])
+        for t in op.tensors:
+            if t.zeros is True:
+                out = algebra.bounded(out, ZEROS)
+            elif t.zeros is not None:
+                out = algebra.hidden(out, ~t.zeros, ZEROS)
+        if any(isinstance(v, (int, float)) and v == 0 for v in (op["self"], op["other"])):
+            out = algebra.bounded(out, ZEROS)
+        return [out]
+
+    return apply
 
 
 @rule("mm", "bmm")
@@ -61,8 +85,8 @@ def linear(op: Op) -> Geometry:
         if state is None:
             return [None]
         last = len(state.shape) - 1
-        mixed = algebra.reduce(state, (last,), keep=1)
-        return [algebra.broadcast(mixed, op.outputs[0])]
+        mixed = algebra.broadcast(algebra.reduce(state, (last,), keep=1), op.outputs[0])
+        return [mixed if op["weight"].zeros is None else algebra.bounded(mixed, ZEROS)]
 
     return apply
 
@@ -70,7 +94,7 @@ def linear(op: Op) -> Geometry:
 @rule("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu",
       "_scaled_dot_product_fused_attention_overrideable", "_scaled_dot_product_flash_attention",
       "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
-      "_scaled_dot_product_attention_math")  # fmt: skip
+      "_scaled_dot_product_attention_math", "higher_order.flex_attention")  # fmt: skip
 def attention(op: Op) -> Geometry:
     """Each query sees its own row and every key and value."""
 
@@ -85,11 +109,24 @@ def attention(op: Op) -> Geometry:
         ):
             state = op[key].state
             if state is not None:
+                if rank > 2 and state.shape[-3] != out[-3]:
+                    dims = (*dims, rank - 3)
                 parts.append(algebra.reduce(state, dims, keep=1))
         first = algebra.join(parts, out) if parts else None
-        masked = op.args.get("is_causal") or isinstance(op.args.get("attn_mask"), TensorArg)
+        mask = op.args.get("attn_mask", op.args.get("attn_bias"))
+        if isinstance(mask, TensorArg) and mask.state is not None:
+            row = algebra.reduce(mask.state, (len(mask.shape) - 1,), keep=1)
+            first = algebra.join([row] if first is None else [first, row], out)
+        masked = (
+            op.args.get("is_causal")
+            or isinstance(mask, TensorArg)
+            or not op.args.get("plain", True)
+        )
         if first is not None and masked:
             first = algebra.bounded(first, "attention mask")
+        if first is not None and op.name == "higher_order.flex_attention":
+            rows = algebra.reduce(first, (rank - 1,), keep=None)
+            return [first, rows, rows]  # the sum and the maximum of the scores of a row
         return [first, *[None] * (len(op.outputs) - 1)]
 
     return apply

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from eva.rf.algebra import Algebra, Seen, Status
 from eva.rf.aten.base import dims_of, moved, rule
-from eva.rf.geometry import AxisMap, adaptive, transposed
+from eva.rf.aten.products import ZEROS
+from eva.rf.geometry import AxisMap, Window, adaptive, taps, transposed
 from eva.rf.rules import (
     Geometry,
     Mix,
@@ -28,11 +34,13 @@ def convolution(op: Op) -> Geometry:
     n = len(kernel)
     stride, padding = numbers(op["stride"], n), numbers(op["padding"], n)
     dilation, groups = numbers(op["dilation"], n), op["groups"]
+    zeros = op["weight"].zeros
+    rank = len(op.outputs[0])
     if not op.args.get("transposed"):
-        return sliding_rule(
+        plain = sliding_rule(
             op, kernel=kernel, stride=stride, padding=padding, dilation=dilation, channels=groups
         )
-    rank = len(op.outputs[0])
+        return plain if zeros is None else _masked(plain, zeros, stride, padding, dilation)
     maps = {
         rank - n + i: AxisMap(
             count=op.outputs[0][rank - n + i],
@@ -40,7 +48,57 @@ def convolution(op: Op) -> Geometry:
         )
         for i in range(n)
     }
-    return Sliding(maps=maps, channels=groups)
+    plain = Sliding(maps=maps, channels=groups)
+    return plain if zeros is None else _bounded(plain)
+
+
+def _bounded(plain: Sliding) -> Geometry:
+    """The same windows as a bound, because some weights are zero."""
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        found = plain(algebra, op)
+        return [None if s is None else algebra.bounded(s, ZEROS) for s in found]
+
+    return apply
+
+
+def _masked(
+    plain: Sliding,
+    zeros: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Geometry:
+    """A convolution whose weight has zeros: taps that are zero in every channel are not seen.
+
+    Exact where what is left is a product of taps along each axis, the same for all channels.
+    """
+    if zeros is True:
+        return _bounded(plain)
+    alive = ~np.asarray(zeros)
+    left = alive.any(axis=(0, 1))
+    if not left.any():
+        return _bounded(plain)
+    taken = [
+        [int(i) for i in np.flatnonzero(left.any(axis=tuple({*range(left.ndim)} - {a})))]
+        for a in range(left.ndim)
+    ]
+    product = np.zeros_like(left)
+    product[np.ix_(*taken)] = True
+    maps = {
+        dim: AxisMap(
+            count=plain.maps[dim].count,
+            window=Window(
+                period=1,
+                advance=stride[a],
+                taps=(taps(i * dilation[a] - padding[a] for i in taken[a]),),
+            ),
+        )
+        for a, dim in enumerate(sorted(plain.maps))
+    }
+    fewer = Sliding(maps=maps, channels=plain.channels)
+    even = bool((product == left).all() and (alive == left).all())
+    return fewer if even else _bounded(fewer)
 
 
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool2d", "mkldnn_max_pool2d")
@@ -121,8 +179,26 @@ def running(op: Op) -> Geometry:
     return Sliding(maps={dim: AxisMap(count=count, window=None, reads=reads)})
 
 
+@rule("sort", "topk", "argsort", "kthvalue")
+def ordered(op: Op) -> Geometry:
+    """Which elements along one dimension are read depends on their values."""
+    if not op.first.shape:
+        return Pointwise()
+    dim = op["dim"] % len(op.first.shape)
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        state = op.first.state
+        if state is None:
+            return [None] * len(op.outputs)
+        keep = op.outputs[0][dim] if len(op.outputs[0]) == len(state.shape) else None
+        mixed = algebra.reduce(state, (dim,), keep=keep)
+        return [algebra.bounded(mixed, op.name, Status.DATA_DEPENDENT)] * len(op.outputs)
+
+    return apply
+
+
 @rule(
-    "sort", "topk", "argsort", "kthvalue", "nonzero", "unique", "_unique2", "unique_dim",
+    "nonzero", "unique", "_unique2", "unique_dim",
     "unique_consecutive", "bincount", "histc", "masked_select", "masked_scatter", "multinomial",
     "grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler", "_grid_sampler_2d_cpu_fallback",
     "fractional_max_pool2d", "fractional_max_pool3d", "max_unpool2d", "max_unpool3d",
@@ -186,20 +262,36 @@ def diagonal(op: Op) -> Geometry:
 
 @rule("tril", "triu")
 def triangle(op: Op) -> Geometry:
-    """Elements kept or set to zero by position."""
-    return Pointwise()
+    """Elements kept, or set to zero by position."""
+    rows, columns = op.first.shape[-2:]
+    make = np.tril if op.name.endswith("tril") else np.triu
+    kept = make(np.ones((rows, columns), dtype=bool), op["diagonal"])
+    return moved(lambda algebra, state, op: algebra.hidden(state, kept, op.name))
 
 
 @rule("native_layer_norm", "_fused_rms_norm", "rms_norm")
 def layer_norm(op: Op) -> Geometry:
-    """Mixes the trailing dimensions that it normalizes."""
+    """Mixes the trailing dimensions that it normalizes, by its statistics."""
     rank = len(op.first.shape)
-    return Mix(dims=tuple(range(rank - len(op["normalized_shape"]), rank)))
+    return _normalizing(tuple(range(rank - len(op["normalized_shape"]), rank)))
+
+
+def _normalizing(dims: tuple[int, ...]) -> Geometry:
+    """Each element sees everything along some dimensions, but only in a mean and a variance."""
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        state = op.first.state
+        if state is None:
+            return [None] * len(op.outputs)
+        mixed = algebra.with_local(algebra.mix(state, dims), state)
+        return [mixed if s == mixed.shape else None for s in op.outputs]
+
+    return apply
 
 
 @rule("native_group_norm")
 def group_norm(op: Op) -> Geometry:
-    """Mixes channels within a group, and all of space."""
+    """Mixes channels within a group, and all of space; all of space only by its statistics."""
     rank = len(op.first.shape)
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
@@ -207,7 +299,8 @@ def group_norm(op: Op) -> Geometry:
         if state is None:
             return [None] * len(op.outputs)
         mixed = algebra.mix(state, tuple(range(2, rank)))
-        return [algebra.mix_channels(mixed, op["group"], mixed.shape[1]), None, None]
+        out = algebra.mix_channels(mixed, op["group"], mixed.shape[1])
+        return [algebra.with_local(out, state), None, None]
 
     return apply
 
@@ -220,7 +313,7 @@ def batch_norm(op: Op) -> Geometry:
     if not op.args.get("training", op.args.get("train", True)):
         return _first_pointwise
     rank = len(op.first.shape)
-    return Mix(dims=(0, *range(2, rank)))
+    return _normalizing((0, *range(2, rank)))
 
 
 @rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update")

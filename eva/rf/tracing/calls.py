@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from eva.errors import ForwardError
 from eva.rf.algebra import Algebra, Axis, Seen
 from eva.rf.field import ReceptiveField, receptive_field_of
+from eva.rf.gradients.check import FieldCheck, check
 from eva.rf.tracing.recorder import Shape
 
 Sized = tuple[Shape, Seen | None]
@@ -137,6 +138,11 @@ class Trace:
         used_parameters: Names of the parameters that some operation took.
         outputs: Name -> receptive field of each tensor in the output; ``""`` for a single one.
         device_fallback: Why real numbers had to be computed, ``None`` if they had not.
+        model: The module that ran: a copy if it has lazy layers, which now have shapes.
+        notes: What the reader should know, such as how an ambiguous size was read.
+        may_couple: Images of a batch may see each other.
+        given: Positional and named arguments of forward.
+        source: The layer whose output the fields are in; ``None`` for the model's input.
         error: Where the forward pass stopped, ``None`` if it did not.
     """
 
@@ -147,6 +153,11 @@ class Trace:
     outputs: Mapping[str, ReceptiveField]
     device_fallback: str | None = None
     error: Failure | None = None
+    model: nn.Module | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+    may_couple: bool = field(default=False, repr=False)  # images of a batch may have met
+    given: tuple[list[Any], dict[str, Any]] = field(default=([], {}), repr=False)
+    source: str | None = None
 
     def field(self, layer: str | None = None) -> ReceptiveField:
         """Receptive field of the output, or of a layer's (last call's) output.
@@ -160,7 +171,7 @@ class Trace:
                     "The model returned no tensor, so it has no receptive field.",
                     "Return the output from forward(), or name a layer.",
                 )
-            return next(iter(self.outputs.values()))
+            return self._asking(next(iter(self.outputs.values())), None)
         found = [c for c in self.calls if c.name == layer]
         if not found:
             known = ", ".join(dict.fromkeys(c.name for c in self.calls if c.name))
@@ -170,4 +181,17 @@ class Trace:
         rf = found[-1].output_rf
         if rf is None:
             raise ForwardError(f"The layer {layer!r} returned no tensor.", "Name another layer.")
-        return rf
+        return self._asking(rf, layer)
+
+    def _asking(self, rf: ReceptiveField, layer: str | None) -> ReceptiveField:
+        """The field, able to ask gradients about itself."""
+
+        def ask(asked: ReceptiveField, units: int, seed: int) -> FieldCheck:
+            if self.model is None:
+                raise ForwardError("This trace has no model.", "Trace the model again.")
+            return check(
+                self.model, self.given, asked, layer=layer, source=self.source, units=units,
+                seed=seed,
+            )  # fmt: skip
+
+        return replace(rf, _check=ask)

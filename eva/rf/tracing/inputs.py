@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +12,17 @@ from torch.nn.parameter import is_lazy
 
 from eva.errors import ForwardError, InputSizeError
 
-Size = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
+Size = Sequence[int] | Sequence[Any] | Mapping[str, Any] | torch.Tensor
+Inputs = Sequence[Any] | Mapping[str, Any] | torch.Tensor
+Dtype = torch.dtype | Sequence[torch.dtype | None] | Mapping[str, torch.dtype]
+Arguments = tuple[list[Any], dict[str, Any]]
 
 
 def checked_model(model: Any) -> nn.Module:
     """The module itself, compiled ones unwrapped.
 
     Raises:
-        ForwardError: Not a module, or a lazy one that never ran.
+        ForwardError: Not a module.
     """
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise ForwardError(
@@ -31,56 +35,147 @@ def checked_model(model: Any) -> nn.Module:
         )
     inner = getattr(model, "_orig_mod", None)
     found: nn.Module = inner if isinstance(inner, nn.Module) else model
-    for path, layer in found.named_modules():
-        for name, tensor in (*layer._parameters.items(), *layer._buffers.items()):
-            if is_lazy(tensor):
-                raise ForwardError(
-                    f"The lazy layer of {f'{path}.{name}'.lstrip('.')!r} has no shape yet.",
-                    "Run the model once on a real batch; that decides the shapes of lazy layers.",
-                )
     return found
 
 
-def example(
+def has_lazy_layers(model: nn.Module) -> bool:
+    """Whether some parameter or buffer has no shape before the model has run."""
+    return any(
+        is_lazy(tensor)
+        for layer in model.modules()
+        for tensor in (*layer._parameters.values(), *layer._buffers.values())
+    )
+
+
+def materialized(model: nn.Module, readings: Sequence[Arguments]) -> nn.Module:
+    """A copy of a model in which lazy layers have the shapes that these arguments give them.
+
+    Args:
+        model: Has lazy layers; it is not changed.
+        readings: Arguments for forward; the first that work decide.
+
+    Raises:
+        ForwardError: The forward pass failed with all of them.
+    """
+    error: Exception | None = None
+    for args, kwargs in readings:
+        twin = copy.deepcopy(model).eval()
+        cpu = torch.device("cpu")
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                twin(*placed(args, cpu), **placed(kwargs, cpu))
+        except Exception as e:
+            error = error or e
+            continue
+        for one, was in zip(twin.modules(), model.modules(), strict=False):
+            one.training = was.training
+        return twin
+    raise ForwardError(
+        f"The model has lazy layers, and running it once to find their shapes failed.\n  "
+        f"{type(error).__name__}: {error}",
+        "Check the input size, or run the model once on a real batch before.",
+    ) from error
+
+
+def is_size(value: Any) -> bool:
+    """Whether it is a list or tuple of whole numbers, such as ``(1, 28, 28)``."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
+    )
+
+
+def sizes_in(input_size: Any) -> list[tuple[int, ...]]:
+    """The sizes among what was given as such; tensors and flags are left out."""
+    if is_size(input_size):
+        return [tuple(input_size)]
+    parts = list(input_size.values()) if isinstance(input_size, Mapping) else input_size
+    if not isinstance(parts, (list, tuple)):
+        return []
+    return [tuple(p) for p in parts if is_size(p)]
+
+
+def arguments(
     model: nn.Module,
     input_size: Size | None,
-    dtype: torch.dtype | None,
-    batch: int,
-) -> tuple[list[Any], dict[str, Any]]:
-    """Meta tensors of the sizes asked for, as arguments of forward."""
+    inputs: Inputs | None,
+    dtype: Dtype | None,
+    batch: int | None,
+) -> Arguments:
+    """Arguments of forward: tensors as given, meta tensors for sizes.
+
+    Args:
+        model: Its first parameter decides the dtype if none is given.
+        input_size: A size, a tensor, several of them, or a dict from the names of forward's
+            arguments to sizes, tensors and flags.
+        inputs: Example arguments instead: a list, a dict by name, or one tensor.
+        dtype: Of the tensors made for sizes: one for all, or one for each input.
+        batch: Images to put in front of each size; None where the sizes have the batch already.
+
+    Raises:
+        InputSizeError: Nothing was given, or something that is no size.
+    """
+    if inputs is not None:
+        if isinstance(inputs, Mapping):
+            return [], dict(inputs)
+        return ([inputs] if isinstance(inputs, torch.Tensor) else list(inputs)), {}
     if input_size is None:
         raise InputSizeError(
             "The input size is missing.",
-            "Give the size of one input without batch, such as (1, 28, 28).",
+            "Give the size of one input, such as (1, 28, 28), or example tensors.",
         )
-    if dtype is None:
-        floats = (p.dtype for p in model.parameters() if p.is_floating_point())
-        dtype = next(floats, torch.get_default_dtype())
+    if isinstance(input_size, torch.Tensor):
+        return [input_size], {}
+    default = next(
+        (p.dtype for p in model.parameters() if not is_lazy(p) and p.is_floating_point()),
+        torch.get_default_dtype(),
+    )
 
-    def make(size: Any) -> torch.Tensor:
-        whole = isinstance(size, (list, tuple)) and all(
-            isinstance(n, int) and not isinstance(n, bool) for n in size
-        )
-        if not whole or not size or min(size) < 1:
+    def make(value: Any, key: int | str, several: bool) -> Any:
+        if several and (isinstance(value, (torch.Tensor, bool, str, int, float)) or value is None):
+            return value
+        if not is_size(value) or min(value) < 1:
             raise InputSizeError(
-                f"An input size is a tuple of positive whole numbers without batch; got {size!r}.",
+                f"An input size is a tuple of positive whole numbers; got {value!r}.",
                 "Example: (1, 28, 28) for one channel of 28 x 28 pixels.",
             )
-        return torch.empty((batch, *size), dtype=dtype, device="meta")
+        size = tuple(value) if batch is None else (batch, *value)
+        return torch.empty(size, dtype=_dtype(dtype, key) or default, device="meta")
 
     if isinstance(input_size, Mapping):
-        return [], {name: make(size) for name, size in input_size.items()}
-    if (
-        isinstance(input_size, (list, tuple))
-        and input_size
-        and all(isinstance(s, (list, tuple)) for s in input_size)
-    ):
-        return [make(s) for s in input_size], {}
-    return [make(input_size)], {}
+        return [], {name: make(value, name, True) for name, value in input_size.items()}
+    several = isinstance(input_size, (list, tuple)) and any(
+        isinstance(part, (list, tuple, torch.Tensor)) for part in input_size
+    )
+    if several:
+        return [make(part, number, True) for number, part in enumerate(input_size)], {}
+    return [make(input_size, 0, False)], {}
+
+
+def _dtype(dtype: Dtype | None, key: int | str) -> torch.dtype | None:
+    """The dtype of one input."""
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if isinstance(dtype, Mapping):
+        return dtype.get(str(key)) or dtype.get(key)  # type: ignore[call-overload,no-any-return]
+    if isinstance(key, int) and key < len(dtype):
+        return dtype[key]
+    raise InputSizeError(
+        f"There are {len(dtype)} dtypes, and none for input {key!r}.",
+        "Give one dtype for all inputs, or one for each: a list, or a dict by name.",
+    )
 
 
 def placed(value: Any, device: torch.device) -> Any:
-    """A fresh tensor of the same size there; random numbers where none were given."""
+    """Fresh tensors of the same sizes there, lists and dicts kept.
+
+    Random numbers where none were given; whole numbers are zero then.
+    """
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return type(value)([placed(v, device) for v in value])
+    if isinstance(value, dict):
+        return {k: placed(v, device) for k, v in value.items()}
     if not isinstance(value, torch.Tensor):
         return value
     if device.type == "meta":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,12 +13,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from eva.rf.tracing.constants import ZEROS, zeros_of
 from eva.rf.tracing.recorder import FORBIDS, NeedsNumbers, Recorder
+
+COMPILES_ITSELF = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"  # FlexAttention compiles unless true
 
 
 @contextlib.contextmanager
-def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
-    """Hooks on every module that open and close a frame for each call."""
+def watched(
+    model: nn.Module, recorder: Recorder, source: Callable[[nn.Module, Any], None] | None = None
+) -> Iterator[None]:
+    """Hooks on every module that open and close a frame for each call.
+
+    ``source`` is told of what each module returned, before its frame is closed.
+    """
     names = {id(m): n for n, m in model.named_modules()}
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -25,6 +34,8 @@ def watched(model: nn.Module, recorder: Recorder) -> Iterator[None]:
         recorder.begin(names.get(id(module), ""), module, inputs)
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
+        if source is not None:
+            source(module, output)
         recorder.end(output)
 
     handles = []
@@ -74,10 +85,18 @@ def untouched(model: nn.Module) -> Iterator[None]:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it is one operation that hides all others
+    flex = sys.modules.get("torch.nn.attention.flex_attention")
+    compiled = getattr(flex, COMPILES_ITSELF, None)
+    stance = "torch._dynamo" in sys.modules
     try:
-        yield
+        if compiled is not None:
+            setattr(flex, COMPILES_ITSELF, True)
+        with torch.compiler.set_stance("force_eager") if stance else contextlib.nullcontext():
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        if compiled is not None:
+            setattr(flex, COMPILES_ITSELF, compiled)
         for m, attributes, parameters, buffers, children in saved:
             vars(m).clear()
             vars(m).update(attributes)
@@ -99,11 +118,14 @@ def untouched(model: nn.Module) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
+def stand_ins(
+    model: nn.Module, meta: bool
+) -> tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], bool]]:
     """Replace parameters, buffers and tensor attributes: by meta tensors, or buffers by copies.
 
     Returns:
-        A function that reads an index tensor's numbers, if they can still be known.
+        A function that reads an index tensor's numbers, if they can still be known; and one that
+        tells whether a tensor is one of these.
     """
     made: dict[int, torch.Tensor] = {}
     originals: dict[int, torch.Tensor] = {}
@@ -120,6 +142,10 @@ def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
                     new = nn.Parameter(new, requires_grad=False)
                 elif tensor.ndim > 1 and tensor.is_floating_point() and bool(tensor.isinf().any()):
                     setattr(new, FORBIDS, True)
+            if not isinstance(tensor, nn.Parameter):
+                zeros = zeros_of(tensor)
+                if zeros is not None and not zeros.all():  # all zero: not written yet
+                    setattr(new, ZEROS, zeros)
             made[id(tensor)] = new
             originals[id(new)] = tensor
         return made[id(tensor)]
@@ -140,4 +166,4 @@ def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], Any]:
             raise NeedsNumbers("the numbers in an index tensor decide what is seen")
         return real.tolist()
 
-    return numbers
+    return numbers, lambda tensor: id(tensor) in originals

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch._ops import HigherOrderOperator
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from eva.errors import RuleError
 from eva.rf.algebra import Algebra, Axis, Seen, Status
 from eva.rf.aten import RULES
+from eva.rf.aten.movement import HIDING
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
+from eva.rf.tracing.constants import ZEROS, followed, zeros_of
+from eva.rf.tracing.recurrent import shapes
+from eva.rf.tracing.recurrent import states as recurrent_states
 from eva.rf.tracing.shapes import plain_result
-from eva.rf.tracing.structure import flat_tensors, tensors_in
+from eva.rf.tracing.structure import flat_tensors, named_tensors, tensors_in
 from eva.rf.tracing.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
 FORBIDS = "_eva_forbids"  # attribute of a constant tensor that holds minus infinity
 META = torch.device("meta")
 NEW_DATA = torch.ops.aten.lift_fresh.default  # a tensor made of Python's numbers
-HIDING = -1e4  # numbers below it are meant to hide something from a softmax
 
 
 @dataclass(kw_only=True)
@@ -62,6 +66,14 @@ class Signature(NamedTuple):
     pointwise: bool
     is_view: bool
     writes: bool
+    leaves: bool = False
+    numbers: tuple[tuple[str, Any], ...] = ()
+
+
+_NO_NUMBERS = Signature(name="", arguments=(), pointwise=False, is_view=False, writes=False)
+INDEXING = {"slice", "select", "narrow", "index_select", "roll", "as_strided", "topk", "unfold"}
+LEAVING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+FLEX = "higher_order.flex_attention"
 
 
 @functools.cache
@@ -77,6 +89,15 @@ def _signature(func: Any) -> Signature:
         pointwise=torch.Tag.pointwise in func.tags,
         is_view=any(not a.is_write for a in aliases),
         writes=any(a.is_write for a in aliases),
+        leaves=bool(
+            {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags)
+        ),
+        numbers=tuple(
+            (a.name, a.default_value)
+            for a in schema.arguments
+            if str(a.type) in ("number", "float", "Optional[number]", "Optional[float]", "Tensor")
+            or (name.removeprefix("aten.") in INDEXING and str(a.type) in ("int", "Optional[int]"))
+        ),
     )
 
 
@@ -87,19 +108,41 @@ def _is_setting(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
 
 
+def _tensors_below(value: Any) -> list[torch.Tensor]:
+    """Every tensor in nested lists, tuples and dicts."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for v in value for t in _tensors_below(v)] if isinstance(value, (list, tuple)) else []
+
+
+def _is_plain_attention(args: Sequence[Any]) -> bool:
+    """Whether the functions given to FlexAttention change and hide nothing."""
+    names = [getattr(args[3], "__name__", ""), getattr(args[4][-1], "__name__", "")]
+    return names == ["_identity", "noop_mask"]
+
+
 class Recorder(TorchDispatchMode):
     """Applies the rule of each operation that runs, and keeps the list of them.
 
     Args:
         algebra: For the states.
         numbers: Reads an index tensor.
+        is_own: Whether a tensor is a parameter or buffer of the model.
         meta: The inputs have no numbers: tensors that a forward pass makes itself get none either.
     """
 
     def __init__(
-        self, algebra: Algebra, numbers: Callable[[torch.Tensor], Any], *, meta: bool
+        self,
+        algebra: Algebra,
+        numbers: Callable[[torch.Tensor], Any],
+        is_own: Callable[[torch.Tensor], bool],
+        *,
+        meta: bool,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.is_own = is_own
         self.algebra = algebra
         self.meta = meta
         self.numbers = numbers
@@ -107,8 +150,12 @@ class Recorder(TorchDispatchMode):
         self.stack: list[int] = []
         self.steps: list[Step] = []
         self.met: set[int] = set()  # ids of all tensors that operations took
-        self.uses_batch_statistics = False
         self.broken: RuleError | None = None
+        self.left: list[Seen] = []  # by numbers that have left PyTorch
+        self.by_name = ""  # the function by which they left
+        self.decided = ""  # the operation whose numbers a decision was made on
+
+    supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -118,17 +165,28 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, then say what its results see."""
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return self._higher_order(func, args, kwargs)
         result = plain_result(func, args, kwargs)
         if result is None:
             if self.meta and "device" in kwargs:
                 kwargs = {**kwargs, "device": META}
             result = func(*args, **kwargs)
-            if self.meta and func is NEW_DATA:
+        zeros = None
+        if func is NEW_DATA:
+            zeros = zeros_of(result)
+            if self.meta:
                 result = result.to(META)
         results = flat_tensors(result)
+        sig = _signature(func)
+        if sig.leaves:
+            masks = sig.name == "aten.index"  # the one that only has a size of its own for masks
+            for t in flat_tensors(args[1:] if masks else args):
+                if masks and t.dtype not in (torch.bool, torch.uint8):
+                    continue
+                self.leave(t, sig.name, decides=t.dtype is torch.bool and not results)
         if not results:
             return result
-        sig = _signature(func)
         bound = {
             key: args[i] if i < len(args) else kwargs.get(key, default)
             for i, (key, default) in enumerate(sig.arguments)
@@ -140,6 +198,12 @@ class Recorder(TorchDispatchMode):
         op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
         inputs = tuple([(t.shape, t.state) for t in op.tensors])
         states = self._apply(op, sig.pointwise, hidden)
+        if self.left or self.decided:
+            states = self._after_leaving(op, sig, states)
+        if not op.states and not sig.writes:
+            self._mark_zeros(func, sig, bound, args, results, zeros)
+        elif sig.writes and any(t.zeros is not None for t in op.tensors):
+            setattr(results[0], ZEROS, True)
         if sig.is_view:
             for number, t in enumerate(results):
                 if t is not before[0]:
@@ -158,30 +222,174 @@ class Recorder(TorchDispatchMode):
             else:
                 setattr(t, STATE, state)
         self._forbid(sig, bound, hidden, results)
+        settings = {k: v for k, v in bound.items() if _is_setting(v)}
+        self._step(sig.name, inputs, tuple(zip(sizes, states, strict=True)), settings)
+        return result
+
+    def _step(
+        self,
+        name: str,
+        inputs: tuple[tuple[Shape, Seen | None], ...],
+        outputs: tuple[tuple[Shape, Seen | None], ...],
+        settings: Mapping[str, Any],
+    ) -> None:
+        call = self.stack[-1] if self.stack else 0
         self.steps.append(
-            Step(
-                name=sig.name,
-                call=self.stack[-1] if self.stack else 0,
-                settings={k: v for k, v in bound.items() if _is_setting(v)},
-                inputs=inputs,
-                outputs=tuple(zip(sizes, states, strict=True)),
-            )
+            Step(name=name, call=call, settings=settings, inputs=inputs, outputs=outputs)
         )
         if self.stack:
             self.frames[self.stack[-1]].ops.append(len(self.steps) - 1)
+
+    def _mark_zeros(
+        self,
+        func: Any,
+        sig: Signature,
+        bound: Mapping[str, Any],
+        args: tuple[Any, ...],
+        results: Sequence[torch.Tensor],
+        zeros: Any,
+    ) -> None:
+        """Where new constants are zero, as far as it is known."""
+        if zeros is None:
+            zeros = followed(func, sig.name, bound, args)
+        if zeros is None:
+            return
+        for t, z in zip(results, zeros if isinstance(zeros, list) else [zeros], strict=False):
+            if z is True or z.any():
+                setattr(t, ZEROS, z)
+
+    # -- numbers that leave PyTorch ----------------------------------------------------------
+
+    def leave(self, tensor: torch.Tensor, name: str, *, decides: bool) -> None:
+        """Numbers that depend on the input go where they can't be followed.
+
+        Args:
+            tensor: That they come from.
+            name: Of the function.
+            decides: They are true or false only, so they choose what runs and are no factor.
+        """
+        state = self.state_of(tensor)
+        if state is None:
+            return
+        if decides:
+            self.decided = self.decided or name
+        else:
+            self.left.append(state)
+            self.by_name = self.by_name or name
+
+    def _after_leaving(
+        self, op: Op, sig: Signature, states: Sequence[Seen | None]
+    ) -> Sequence[Seen | None]:
+        """Nothing is certain any more; what may hold such a number may see all that it saw."""
+        cause = f"numbers that leave PyTorch ({self.by_name or self.decided})"
+        held = bool(self.left) and (
+            sig.name == "aten.lift_fresh"
+            or any(
+                isinstance(op.args[key], (int, float, complex))
+                and not isinstance(op.args[key], bool)
+                and op.args[key] != default
+                for key, default in sig.numbers
+            )
+        )
+        if held:
+            sources = [*(s for s in states if s is not None), *op.states, *self.left]
+            return [
+                self.algebra.whole(sources, s, Status.DATA_DEPENDENT, cause) for s in op.outputs
+            ]
+        return [
+            None if s is None else self.algebra.bounded(s, cause, Status.DATA_DEPENDENT)
+            for s in states
+        ]
+
+    # -- operations with a way of their own ----------------------------------------------------
+
+    def recurrent(self, name: str, args: tuple[Any, ...], run: Callable[[], Any]) -> Any:
+        """A recurrent layer over a whole sequence, as one operation."""
+        given = [args[0], *flat_tensors(args[1]), *args[2]]
+        sizes = shapes(name, args)
+        result = tuple(args[0].new_empty(s) for s in sizes) if self.meta else run()
+        x, *before = (self.state_of(t) for t in (args[0], *flat_tensors(args[1])))
+        inputs = tuple([(tuple(t.shape), self.state_of(t)) for t in given])
+        known = [s for s in before if s is not None]
+        full = f"aten.{name}"
+        op = Op(
+            name=full,
+            args={"tensors": [self._argument(t) for t in given]},
+            outputs=sizes,
+        )
+        if USERS.find(full) is not None:
+            states = self._follow(op, pointwise=False)
+        else:
+            states = recurrent_states(self.algebra, name, args, x, known)
+        if self.left or self.decided:
+            states = list(self._after_leaving(op, _NO_NUMBERS, states))
+        for t, state in zip(result, states, strict=True):
+            setattr(t, STATE, state)
+        keys = ("has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
+        settings = dict(zip(keys, args[3:], strict=True))
+        self.met.update(map(id, given))
+        self._step(full, inputs, tuple(zip(sizes, states, strict=True)), settings)
+        return result
+
+    def _higher_order(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An operation that takes functions: FlexAttention has a rule, others are unknown."""
+        name = f"higher_order.{func.name()}"
+        given = _tensors_below((args, kwargs))
+        if self.meta and name == FLEX:
+            query, value = args[0], args[2]
+            rows = query.shape[:-1]
+            result: Any = (
+                query.new_empty((*rows, value.shape[-1])),
+                query.new_empty(rows),
+                query.new_empty(rows),
+            )
+        else:
+            with _disable_current_modes():
+                result = func(*args, **kwargs)
+        results = flat_tensors(result)
+        sizes = tuple(tuple(t.shape) for t in results)
+        if name == FLEX:
+            named = dict(zip(("query", "key", "value"), map(self._argument, args[:3]), strict=True))
+            named["plain"] = _is_plain_attention(args)
+        else:
+            named = {str(i): self._argument(t) for i, t in enumerate(given)}
+        op = Op(name=name, args=named, outputs=sizes)
+        states = self._apply(op, False, False)
+        for t, state in zip(results, states, strict=True):
+            setattr(t, STATE, state)
+        inputs = tuple([(t.shape, t.state) for t in op.tensors])
+        self.met.update(map(id, given))
+        self._step(name, inputs, tuple(zip(sizes, states, strict=True)), {})
         return result
 
     def _apply(self, op: Op, pointwise: bool, hidden: bool) -> Sequence[Seen | None]:
         if not op.states:
             return [None] * len(op.outputs)
-        if op.name.endswith(("native_batch_norm", "_batch_norm_legit")) and op["training"]:
-            self.uses_batch_statistics = True
         states = self._follow(op, pointwise)
+        if any(s.local is not None for s in op.states):
+            states = self._with_local(op, pointwise, states)
         if hidden:
             states = [
                 None if s is None else self.algebra.bounded(s, "attention mask") for s in states
             ]
         return states
+
+    def _with_local(
+        self, op: Op, pointwise: bool, states: Sequence[Seen | None]
+    ) -> list[Seen | None]:
+        """The same operation once more, on what is seen without the statistics of norms."""
+
+        def local(value: Any) -> Any:
+            if isinstance(value, TensorArg) and value.state is not None and value.state.local:
+                return replace(value, state=value.state.local)
+            return [local(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+        bare = Op(name=op.name, args={k: local(v) for k, v in op.args.items()}, outputs=op.outputs)
+        found = self._follow(bare, pointwise)
+        return [
+            None if s is None else replace(s, local=None if t is None else t.local or t)
+            for s, t in zip(states, found, strict=True)
+        ]
 
     def state_of(self, tensor: torch.Tensor) -> Seen | None:
         """What a tensor's elements see; a view's state follows writes into its base."""
@@ -238,14 +446,27 @@ class Recorder(TorchDispatchMode):
     def _argument(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             state = self.state_of(value)
+            strange = not hasattr(value, STATE) and not self.is_own(value)
+            if state is None and self.left and strange:  # made outside, maybe of what left PyTorch
+                cause = f"numbers that leave PyTorch ({self.by_name})"
+                shape = tuple(value.shape)
+                state = self.algebra.whole(self.left, shape, Status.DATA_DEPENDENT, cause)
+            if state is not None:
+                return TensorArg(shape=tuple(value.shape), state=state)
             return TensorArg(
                 shape=tuple(value.shape),
-                state=state,
-                values=None if state is not None else functools.partial(self.numbers, value),
+                values=functools.partial(self.numbers, value),
+                zeros=self._zeros(value),
             )
         if isinstance(value, (list, tuple)) and flat_tensors(value):
             return [self._argument(v) for v in value]
         return value
+
+    def _zeros(self, tensor: torch.Tensor) -> Any:
+        """Where a constant is zero; found out when it is first met, if it has numbers."""
+        if not hasattr(tensor, ZEROS) and not hasattr(tensor, STATE) and not self.is_own(tensor):
+            setattr(tensor, ZEROS, zeros_of(tensor))
+        return getattr(tensor, ZEROS, None)
 
     def _follow(self, op: Op, pointwise: bool) -> list[Seen | None]:
         """What the results of an operation see; unknown if there is no rule for it."""
@@ -297,6 +518,36 @@ class Recorder(TorchDispatchMode):
     def seen(self, value: Any) -> tuple[tuple[Shape, Seen | None], ...]:
         """Shape and state of every tensor in a structure."""
         return tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
+
+
+class Source:
+    """Where fields begin: the model's inputs, or the output of one of its layers.
+
+    Args:
+        model: That runs.
+        layer: Name of the layer; ``None`` for the inputs.
+        algebra: For the states.
+    """
+
+    def __init__(self, model: nn.Module, layer: str | None, algebra: Algebra) -> None:
+        self.layer = layer
+        self.module = None if layer is None else dict(model.named_modules())[layer]
+        self.algebra = algebra
+        self.axes: tuple[Axis, ...] = ()
+        self.names: tuple[str, ...] = ()
+
+    def begin(self, named: Sequence[tuple[str, torch.Tensor]]) -> None:
+        """These tensors are what is looked at."""
+        self.axes = source_states([t for _, t in named], self.algebra)
+        self.names = tuple(n for n, _ in named)
+
+    def after(self, module: nn.Module, output: Any) -> None:
+        """A module has returned: fields begin there if it is the one, at its first call."""
+        if module is self.module and not self.names:
+            named = [
+                (f"{self.layer}.{n}" if n else str(self.layer), t) for n, t in named_tensors(output)
+            ]
+            self.begin(named)
 
 
 def source_states(tensors: Sequence[torch.Tensor], algebra: Algebra) -> tuple[Axis, ...]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from eva.errors import ForwardError
-from eva.rf.algebra import Algebra
+from eva.rf.algebra import LOST, Algebra
 from eva.rf.field import ReceptiveField
 from eva.rf.tracing.calls import Call, Context, Failure, OpCall, Trace
-from eva.rf.tracing.inputs import Size, checked_model, example, placed
+from eva.rf.tracing.functions import Functions
+from eva.rf.tracing.inputs import (
+    Arguments,
+    Dtype,
+    Inputs,
+    Size,
+    arguments,
+    checked_model,
+    has_lazy_layers,
+    materialized,
+    placed,
+    sizes_in,
+)
 from eva.rf.tracing.isolate import (
     collector_paused,
     is_scripted,
@@ -20,7 +33,7 @@ from eva.rf.tracing.isolate import (
     untouched,
     watched,
 )
-from eva.rf.tracing.recorder import Frame, Recorder, source_states
+from eva.rf.tracing.recorder import Frame, Recorder, Source
 from eva.rf.tracing.structure import named_tensors
 
 
@@ -29,23 +42,30 @@ def receptive_field(
     input_size: Size | None = None,
     *,
     layer: str | None = None,
-    inputs: Sequence[Any] | None = None,
-    dtype: torch.dtype | None = None,
+    source: str | None = None,
+    inputs: Inputs | None = None,
+    dtype: Dtype | None = None,
 ) -> ReceptiveField:
-    """What one unit of a layer's output sees of the input.
+    """What one unit of a layer's output sees of the input, or of another layer's output.
 
     Args:
         model: Any module.
-        input_size: Size of one input without batch, such as ``(1, 28, 28)``.
+        input_size: Size of one input, with or without batch: see :func:`trace`.
         layer: Name of a layer, such as ``"features.9"``; the output by default.
-        inputs: Example tensors, batch included, instead of sizes.
+        source: Name of a layer whose output is looked at, in place of the model's input.
+        inputs: Example arguments, batch included, instead of sizes.
         dtype: Of the inputs; that of the first parameter by default.
 
     Raises:
         InputSizeError: The size is missing or malformed.
         ForwardError: The forward pass failed, or no such layer ran.
+
+    Example:
+        How much of the first pool's map one unit of the second convolution sees::
+
+            receptive_field(model, (1, 28, 28), layer="conv2", source="pool1").size
     """
-    return trace(model, input_size, inputs=inputs, dtype=dtype).field(layer)
+    return trace(model, input_size, inputs=inputs, dtype=dtype, source=source).field(layer)
 
 
 @collector_paused()
@@ -53,72 +73,131 @@ def trace(
     model: nn.Module,
     input_size: Size | None = None,
     *,
-    inputs: Sequence[Any] | None = None,
-    dtype: torch.dtype | None = None,
+    inputs: Inputs | None = None,
+    dtype: Dtype | None = None,
     mode: Literal["eval", "train"] = "eval",
     on_error: Literal["raise", "partial"] = "raise",
+    source: str | None = None,
 ) -> Trace:
     """Run a model once on tensors without numbers, and follow what every tensor sees.
 
-    The model is left as it was found; it is neither moved nor copied.
+    The model is left as it was found; it is neither moved nor copied, unless it has lazy layers:
+    then a copy runs, with the shapes that the input gives them (:attr:`Trace.model`).
+
+    A size may have the batch in front or not. The model decides: without the batch is tried first,
+    ``(1, 28, 28)`` as one image of 28 x 28 pixels; then with it, and :attr:`Trace.notes` says so.
 
     Args:
         model: Any module.
-        input_size: Size of one input without batch, such as ``(1, 28, 28)``; a list of sizes for
-            several inputs, or a dict from the names of forward's arguments.
-        inputs: Example arguments for forward, batch included, instead of sizes.
-        dtype: Of the inputs; that of the first parameter by default.
+        input_size: Size of one input, such as ``(1, 28, 28)`` or ``(1, 3, 224, 224)``; an example
+            tensor; a list of these for several inputs; or a dict from the names of forward's
+            arguments to sizes, tensors and flags.
+        inputs: Example arguments for forward, batch included, instead of sizes: a list, a tensor,
+            or a dict from the names of forward's arguments.
+        dtype: Of the tensors made for sizes: one for all, a list, or a dict by name; that of the
+            first parameter by default.
         mode: ``"eval"``, or ``"train"`` to see what batch norm and dropout do then.
         on_error: ``"partial"`` returns what ran before a failure, with :attr:`Trace.error`.
+        source: Name of a layer: fields are then those in its output (of its first call), in place
+            of the model's input.
 
     Raises:
         InputSizeError: The size is missing or malformed.
         ForwardError: The forward pass failed; the message names the layer and its shapes.
     """
     model = checked_model(model)
-    if inputs is not None:
-        return _run(model, list(inputs), {}, mode=mode, on_error=on_error)[0]
-    args, kwargs = example(model, input_size, dtype, batch=1)
-    try:
-        one, by_batch = _run(model, args, kwargs, mode=mode, on_error=on_error)
-    except ForwardError:
-        if mode != "train":
-            raise
-        one, by_batch = None, True  # batch norm refuses a single value per channel
-    if one is not None and one.error is not None and mode == "train":
-        one, by_batch = None, True
-    if one is not None and not by_batch:
+    sizes = [] if inputs is not None else sizes_in(input_size)
+    batches: list[int | None] = [1, None] if sizes and all(len(s) > 1 for s in sizes) else [1]
+    readings = [arguments(model, input_size, inputs, dtype, batch) for batch in batches]
+    if has_lazy_layers(model):
+        model = materialized(model, readings)
+    if source is not None and source not in dict(model.named_modules()):
+        raise ForwardError(
+            f"The model has no layer {source!r}.", "`model.named_modules()` lists the names."
+        )
+    one, reading = _first_that_runs(model, readings, mode, on_error, source)
+    if one.error is not None:
         return one
-    args, kwargs = example(model, input_size, dtype, batch=2)
-    two, _ = _run(model, args, kwargs, mode=mode, on_error=on_error)
-    coupled = any(rf.batch_coupled for rf in two.outputs.values())
-    return two if one is None or coupled else one
+    if reading == 1:
+        note = f"The size {_listed(sizes)} was read with the batch first."
+        one = replace(one, notes=(*one.notes, note))
+    elif any(s[0] == 1 and len(s) != 3 for s in sizes):
+        note = f"The size {_listed(sizes)} was read without a batch: one was put in front."
+        one = replace(one, notes=(*one.notes, note))
+    if not sizes or not one.may_couple:
+        return one
+    two = _with_two_images(model, readings[reading], mode, source, one.device_fallback)
+    coupled = two is not None and any(rf.batch_coupled for rf in two.outputs.values())
+    return replace(two, notes=one.notes) if two is not None and coupled else one
 
 
-def _run(
+def _listed(sizes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join(str(s) for s in sizes)
+
+
+def _first_that_runs(
     model: nn.Module,
-    args: list[Any],
-    kwargs: dict[str, Any],
-    *,
+    readings: Sequence[Arguments],
     mode: str,
     on_error: str,
-) -> tuple[Trace, bool]:
-    """On meta tensors first; on real ones if that can't work.
+    source: str | None,
+) -> tuple[Trace, int]:
+    """The first reading of the sizes that runs: on meta tensors, else on real ones.
 
     Returns:
-        The trace, and whether statistics of the batch were used.
+        The trace, and the number of its reading; of those that all failed, the one that came
+        farthest.
     """
-    reason = "the model is TorchScript" if any(map(is_scripted, model.modules())) else ""
-    if not reason:
-        found, by_batch = _attempt(model, args, kwargs, mode=mode, fallback=None)
+    options: dict[str, Any] = {"mode": mode, "source": source}
+    reasons = ["the model is TorchScript"] * len(readings)
+    if not any(map(is_scripted, model.modules())):
+        for number, (args, kwargs) in enumerate(readings):
+            found = _attempt(model, args, kwargs, fallback=None, **options)
+            if found.error is None:
+                return found, number
+            e = found.error.exception
+            reasons[number] = f"it can't run on tensors without numbers ({type(e).__name__}: {e})"
+    failed: list[Trace] = []
+    for number, (args, kwargs) in enumerate(readings):
+        found = _attempt(model, args, kwargs, fallback=reasons[number], **options)
         if found.error is None:
-            return found, by_batch
-        e = found.error.exception
-        reason = f"it can't run on tensors without numbers ({type(e).__name__}: {e})"
-    found, by_batch = _attempt(model, args, kwargs, mode=mode, fallback=reason)
-    if found.error is not None and on_error == "raise":
-        raise failure_error(found.error) from found.error.exception
-    return found, by_batch
+            return found, number
+        failed.append(found)
+    best = max(range(len(failed)), key=lambda i: len(failed[i].calls))
+    if mode == "train":  # batch norm refuses a single value per channel
+        two = _with_two_images(model, readings[best], mode, source, reasons[best])
+        if two is not None:
+            return replace(two, may_couple=False), best
+    error = failed[best].error
+    if error is not None and on_error == "raise":
+        raise failure_error(error) from error.exception
+    return failed[best], best
+
+
+def _with_two_images(
+    model: nn.Module,
+    reading: Arguments,
+    mode: str,
+    source: str | None,
+    reason: str | None,
+) -> Trace | None:
+    """A trace with a batch of two, to see whether images meet; ``None`` if that can't run."""
+    args, kwargs = reading
+    doubled = [_doubled(a) for a in args], {k: _doubled(v) for k, v in kwargs.items()}
+    for fallback in dict.fromkeys((None, reason)):
+        if fallback is None and any(map(is_scripted, model.modules())):
+            continue
+        found = _attempt(model, *doubled, mode=mode, source=source, fallback=fallback)
+        if found.error is None:
+            return found
+    return None
+
+
+def _doubled(value: Any) -> Any:
+    """A tensor made for a size, with two images in place of one."""
+    if isinstance(value, torch.Tensor) and value.device.type == "meta" and value.shape[0] == 1:
+        return value.new_empty((2, *value.shape[1:]))
+    return value
 
 
 def failure_error(failure: Failure) -> ForwardError:
@@ -144,8 +223,9 @@ def _attempt(
     kwargs: dict[str, Any],
     *,
     mode: str,
+    source: str | None,
     fallback: str | None,
-) -> tuple[Trace, bool]:
+) -> Trace:
     """One forward pass: on meta tensors, or for the reason ``fallback`` on real ones."""
     algebra = Algebra()
     error: Exception | None = None
@@ -158,15 +238,17 @@ def _attempt(
         for module in model.modules():
             if module.training != (mode == "train"):
                 module.training = mode == "train"
-        numbers = stand_ins(model, meta=fallback is None)
+        numbers, is_own = stand_ins(model, meta=fallback is None)
         parameters = {id(p): name for name, p in model.named_parameters()}
-        args = [placed(a, device) for a in args]
-        kwargs = {k: placed(v, device) for k, v in kwargs.items()}
+        args = placed(args, device)
+        kwargs = placed(kwargs, device)
         named = [*named_tensors(args), *named_tensors(kwargs)]
-        axes = source_states([t for _, t in named], algebra)
-        recorder = Recorder(algebra, numbers, meta=fallback is None)
+        recorder = Recorder(algebra, numbers, is_own, meta=fallback is None)
+        seen = Source(model, source, algebra)
+        if source is None:
+            seen.begin(named)
         try:
-            with watched(model, recorder), recorder:
+            with watched(model, recorder, seen.after), Functions(recorder), recorder:
                 if is_scripted(model):  # takes no hooks
                     recorder.begin("", model, (args, list(kwargs.values())))
                 output = model(*args, **kwargs)
@@ -177,8 +259,8 @@ def _attempt(
         if recorder.broken is not None:
             raise recorder.broken
         results = {n: recorder.seen(t)[0] for n, t in named_tensors(output)}
-    context = Context(algebra=algebra, axes=axes, names=tuple(n for n, _ in named))
-    found = Trace(
+    context = Context(algebra=algebra, axes=seen.axes, names=seen.names)
+    return Trace(
         calls=_calls(recorder.frames, context),
         ops=_ops(recorder, context),
         input_sizes={n: tuple(t.shape) for n, t in named},
@@ -186,8 +268,15 @@ def _attempt(
         outputs={n: context.field(one) for n, one in results.items()},
         device_fallback=fallback,
         error=None if error is None else _failure(model, recorder, named, error),
+        model=model,
+        may_couple=any(
+            state is not None and state.batch == LOST
+            for step in recorder.steps
+            for _, state in step.outputs
+        ),
+        given=(args, kwargs),
+        source=source,
     )
-    return found, recorder.uses_batch_statistics
 
 
 def _unwrap_children(model: nn.Module) -> None:
