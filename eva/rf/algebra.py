@@ -25,7 +25,10 @@ import numpy.typing as npt
 from eva.rf.geometry import IDENTITY, AxisMap, Window, shift
 
 Masks = npt.NDArray[Any]  # of Python integers, dtype object: bit masks of any width
-LIMIT = 1 << 20  # elements up to which a reshaped pattern is followed exactly
+LIMIT = 1 << 18  # units up to which a pattern over several dimensions is followed exactly
+SMALL = 1 << 12  # units of a pattern that is followed in any case
+BUDGET = 1 << 24  # units of all larger patterns of one forward pass together
+MANY = "more units than are followed one by one"
 
 
 class Status(StrEnum):
@@ -166,6 +169,11 @@ def any_of(masks: Masks) -> int:
     return functools.reduce(operator.or_, set(masks.flat), 0)
 
 
+def _any_along(found: Any, dims: tuple[int, ...], shared: tuple[int, ...]) -> Any:
+    """Whether anything is true, over those of the dimensions that are shared."""
+    return found.any(axis=tuple(i for i, d in enumerate(dims) if d not in shared))
+
+
 def differs(masks: Masks, axis: int) -> bool:
     """Whether units differ along an array axis."""
     if masks.shape[axis] == 1:
@@ -248,6 +256,25 @@ class Algebra:
     """
 
     _memo: dict[Any, Any] = field(default_factory=dict)
+    _spent: list[int] = field(default_factory=lambda: [0])
+
+    def _room(self, units: int) -> bool:
+        """Whether a pattern of so many units may be written down; counts it if so."""
+        if units <= SMALL:
+            return True
+        if units > LIMIT or self._spent[0] + units > BUDGET:
+            return False
+        self._spent[0] += units
+        return True
+
+    def less(self, term: Term, dim: int) -> Term:
+        """The term as a bound that does not vary along a dimension."""
+        if dim not in term.dims:
+            return Term(term.dims, self.weaken(term.line, Status.BOUND, MANY))
+        at = term.dims.index(dim)
+        line = self._reduced(term.line, (at,))
+        dims = tuple(d for d in term.dims if d != dim)
+        return Term(dims, self.weaken(line, Status.BOUND, MANY))
 
     def _identity(self, size: int) -> Line:
         key = ("identity", size)
@@ -448,12 +475,19 @@ class Algebra:
                 continue
             if not all(t.line.hollow for t in terms):
                 continue
-            gaps = {t.dims: t.line.masks == 0 for t in terms}
-            if not all(
-                t.dims in gaps and not (gaps[t.dims] & (t.line.masks != 0)).any() for t in own
-            ):
+            if not all(any(self._even(t, gap) for gap in terms) for t in own):
                 found.append(other)
         return found
+
+    def _even(self, term: Term, gap: Term) -> bool:
+        """Whether a term sees nothing wherever another one sees nothing."""
+        key = ("even", id(term.line), id(gap.line), term.dims, gap.dims)
+        if key not in self._memo:
+            seeing = _any_along(term.line.masks != 0, term.dims, gap.dims)
+            nothing = _any_along(gap.line.masks == 0, gap.dims, term.dims)
+            self._memo[key] = (not bool((seeing & nothing).any()), term.line, gap.line)
+        even: bool = self._memo[key][0]
+        return even
 
     def _punched(self, fields: Fields, axis: Axis) -> Fields:
         """The fields with nothing along ``axis`` where another axis sees nothing."""
@@ -477,8 +511,8 @@ class Algebra:
                 )
                 for t in (term, gap)
             )
-            if math.prod(np.broadcast_shapes(masks.shape, there.shape)) > LIMIT:
-                return Term(term.dims, self.weaken(term.line, Status.BOUND, "merge with gaps"))
+            if not self._room(math.prod(np.broadcast_shapes(masks.shape, there.shape))):
+                return Term(term.dims, self.weaken(term.line, Status.BOUND, MANY))
             punched = np.where(there != 0, masks, 0)
             line = replace(term.line, masks=punched, window=None, origin=None)
             self._memo[key] = (line, term.line, gap.line)
@@ -593,8 +627,7 @@ class Algebra:
         out = self.mapped(
             state, state.shape, lambda t: self._punch(t, gap), lambda dims, index: (dims, index)
         )
-        large = there.size > LIMIT
-        return self.bounded(out, cause) if large else out
+        return self.bounded(out, cause) if there.size > LIMIT else out
 
     def varies(self, state: Seen, dim: int) -> bool:
         """Whether what is seen depends on the position along a dimension, groups aside."""
@@ -881,9 +914,9 @@ class Algebra:
             and back.along == tuple(real_old.index(d) for d in term.dims)
         ):
             return Term(tuple(real_new[i] for i in back.varying), back.line)
-        if math.prod(old_shape) > LIMIT:
+        if not self._room(math.prod(old_shape)):
             line = self.remade(term.line, ("all",), lambda m: scalar(any_of(m)))
-            return Term((), self.weaken(line, Status.BOUND, "reshape of many elements"))
+            return Term((), self.weaken(line, Status.BOUND, MANY))
         here = tuple(state.shape[d] if d in term.dims else 1 for d in olds)
 
         key = ("reshape", here, old_shape, new_shape)
@@ -1048,6 +1081,11 @@ class Algebra:
         """The term over a longer dimension, seeing nothing outside its own units."""
         dims = tuple(sorted({*term.dims, dim}))
         at = dims.index(dim)
+        others = math.prod(
+            n for d, n in zip(term.dims, term.line.masks.shape, strict=True) if d != dim
+        )
+        if len(dims) > 1 and not self._room(others * (before + count + after)):
+            return self.less(term, dim)
 
         def change(masks: Masks) -> Masks:
             if dim not in term.dims:

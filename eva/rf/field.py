@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from eva.errors import ForwardError, InputSizeError
-from eva.rf.algebra import Algebra, Axis, Fields, Line, Seen, Status, Term, full, worst
+from eva.rf.algebra import LIMIT, Algebra, Axis, Fields, Line, Seen, Status, Term, full, worst
 from eva.rf.geometry import effective_padding
 from eva.rf.gradients.check import FieldCheck
 
@@ -341,13 +342,12 @@ def receptive_field_of(
     for axis in axes:
         terms = fields.get(axis, ())
         if axis.dim == 0:
-            masks = _united(terms, shape).line.masks if terms else ()
-            coupled = coupled or any(m.bit_count() > 1 for m in np.ravel(masks))
+            coupled = coupled or _meets(axis, terms, shape)
             continue
         if len(terms) == 1:
             dims, line = terms[0]
         else:
-            dims, line = _united(terms, shape)
+            dims, line = _united(_few(algebra, terms, shape), shape)
         make = functools.partial(_axis_field, axis, dims, line, names[axis.input])
         numbers.append(algebra.known(("numbers", axis, dims, id(line)), line, make))
     if local is not None and local.axes == tuple(numbers):
@@ -358,6 +358,26 @@ def receptive_field_of(
         batch_coupled=coupled,
         without_statistics=local,
     )
+
+
+def _few(algebra: Algebra, terms: Sequence[Term], shape: tuple[int, ...]) -> Sequence[Term]:
+    """Terms whose union can be written down, as bounds where it is too large."""
+    while True:
+        dims = {d for t in terms for d in t.dims}
+        if math.prod(shape[d] for d in dims) <= LIMIT:
+            return terms
+        largest = max(dims, key=shape.__getitem__)
+        terms = [algebra.less(t, largest) for t in terms]
+
+
+def _meets(axis: Axis, terms: Sequence[Term], shape: tuple[int, ...]) -> bool:
+    """Whether an image of a batch sees another one."""
+    if not terms:
+        return False
+    masks = _united(terms, shape).line.masks.reshape(-1).tolist()
+    if any(m.bit_count() > 1 for m in masks):
+        return True
+    return len(masks) == axis.size and masks != [1 << i for i in range(axis.size)]
 
 
 def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:

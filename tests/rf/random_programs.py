@@ -445,6 +445,20 @@ class Comparison:
     status: str
 
 
+def images_meet(program: Program) -> bool | None:
+    """Whether the first of two images sees the second; ``None`` if two can't be run."""
+    program.double()
+    inputs = [torch.rand(2, *s, dtype=torch.float64).add(0.2) for s in program.sizes]
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        try:
+            program(*inputs)
+            for x in inputs:
+                x[1] = torch.nan
+            return bool(program(*inputs)[0].isnan().any())
+        except (RuntimeError, ValueError, IndexError):
+            return None
+
+
 def hull(mask: Tensor, axis: int) -> slice:
     """From the first to the last position along an axis at which anything is seen."""
     others = [d for d in range(mask.ndim) if d != axis]
@@ -466,6 +480,13 @@ def compare(program: Program, pick: Callable[[Sequence[Any]], Any], most: int = 
     multiplied by a zero.) Any other field must hold both.
     """
     found = rf.trace(program, program.sizes).field()
+    exact = found.status in (rf.Status.EXACT, rf.Status.WHOLE_INPUT)
+    met = images_meet(program)
+    if met is not None and (met and not found.batch_coupled):
+        return Comparison(units=1, differences=["images of a batch meet"], status="coupled")
+    if found.batch_coupled:
+        missing = ["images of a batch do not meet"] if exact and met is False else []
+        return Comparison(units=1, differences=missing, status="coupled")
     shape, dims = found.output_shape, found.unit_dims
     every = list(itertools.product(*(range(shape[d]) for d in dims)))
     chosen = every if len(every) <= most else [pick(every) for _ in range(most)]
@@ -477,7 +498,6 @@ def compare(program: Program, pick: Callable[[Sequence[Any]], Any], most: int = 
             part = part.narrow(d, i, 1)
         units.append(part.flatten().tolist())
     differences: list[str] = []
-    exact = found.status in (rf.Status.EXACT, rf.Status.WHOLE_INPUT)
     program.double()
     measured = zip(by_gradients(program, units), by_poison(program, units), strict=True)
     for unit, (least, most_seen) in zip(chosen, measured, strict=True):

@@ -76,6 +76,12 @@ def vector_product(op: Op) -> Geometry:
     return Whole(status=Status.BOUND)
 
 
+@rule("mkldnn_rnn_layer", "_cudnn_rnn", "_pack_padded_sequence", "_pad_packed_sequence")
+def packed(op: Op) -> Geometry:
+    """A recurrent layer over sequences of several lengths, bounded."""
+    return Whole(status=Status.BOUND)
+
+
 @rule("linear")
 def linear(op: Op) -> Geometry:
     """The last dimension is mixed."""

@@ -32,7 +32,13 @@ def linearized(model: nn.Module) -> nn.Module:
     Args:
         model: Any module; it is not changed.
     """
-    twin = copy.deepcopy(model).to("cpu", torch.float64).eval()
+    made: dict[int, Any] = {  # tensors that were computed from parameters can't be copied
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    twin = copy.deepcopy(model, made).to("cpu", torch.float64).eval()
     with torch.no_grad():
         for name, parameter in twin.named_parameters():
             if name.endswith("bias"):
@@ -64,8 +70,16 @@ def _subtract(func: Any, a: Any, b: Any, **_: Any) -> Any:
 
 
 def _join(func: Any, a: Any, b: Any, **_: Any) -> Any:
-    """A product or extreme of two tensors sees both, even where one of them is zero."""
-    return a + b if isinstance(a, Tensor) and isinstance(b, Tensor) else a
+    """A product or extreme of two tensors sees both, even where one of them is zero.
+
+    The zeros of a constant stay: what is multiplied by a mask is not seen where the mask is zero.
+    """
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        return a if isinstance(a, Tensor) else b
+    if "mul" in func.__name__ and a.requires_grad != b.requires_grad:
+        data, constant = (a, b) if a.requires_grad else (b, a)
+        return data * (constant != 0)
+    return a + b
 
 
 def _mixed(func: Any, x: Tensor, dim: Any, *_: Any, **__: Any) -> Tensor:

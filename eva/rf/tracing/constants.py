@@ -48,7 +48,7 @@ def followed(func: Any, name: str, args: Mapping[str, Any], given: tuple[Any, ..
     """
     short = name.removeprefix("aten.")
     tensors = [t for v in args.values() for t in _flat(v)]
-    known = [getattr(t, ZEROS, None) for t in tensors]
+    known: list[Any] = [getattr(t, ZEROS, None) for t in tensors]
     if all(z is None for z in known) and short not in ("tril", "triu"):
         return None
     if short in NEVER_ZERO:
@@ -58,7 +58,7 @@ def followed(func: Any, name: str, args: Mapping[str, Any], given: tuple[Any, ..
     if short in SAME:
         return known[0]
     if short in ("logical_not", "bitwise_not") and tensors[0].dtype is torch.bool:
-        return ~known[0]
+        return np.logical_not(known[0])
     try:
         if short in JOINED:
             wide = np.broadcast_shapes(*(tuple(t.shape) for t in tensors))

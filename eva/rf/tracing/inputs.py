@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from eva.errors import ForwardError, InputSizeError
 
@@ -41,7 +41,7 @@ def checked_model(model: Any) -> nn.Module:
 def has_lazy_layers(model: nn.Module) -> bool:
     """Whether some parameter or buffer has no shape before the model has run."""
     return any(
-        is_lazy(tensor)
+        tensor is not None and is_lazy(tensor)
         for layer in model.modules()
         for tensor in (*layer._parameters.values(), *layer._buffers.values())
     )
@@ -59,7 +59,10 @@ def materialized(model: nn.Module, readings: Sequence[Arguments]) -> nn.Module:
     """
     error: Exception | None = None
     for args, kwargs in readings:
-        twin = copy.deepcopy(model).eval()
+        shapeless: dict[int, Any] = {  # PyTorch can't copy these buffers
+            id(b): UninitializedBuffer() for b in model.buffers() if is_lazy(b)
+        }
+        twin = copy.deepcopy(model, shapeless).eval()
         cpu = torch.device("cpu")
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -158,7 +161,7 @@ def _dtype(dtype: Dtype | None, key: int | str) -> torch.dtype | None:
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     if isinstance(dtype, Mapping):
-        return dtype.get(str(key)) or dtype.get(key)  # type: ignore[call-overload,no-any-return]
+        return dtype.get(str(key))
     if isinstance(key, int) and key < len(dtype):
         return dtype[key]
     raise InputSizeError(

@@ -307,7 +307,11 @@ class Recorder(TorchDispatchMode):
         """A recurrent layer over a whole sequence, as one operation."""
         given = [args[0], *flat_tensors(args[1]), *args[2]]
         sizes = shapes(name, args)
-        result = tuple(args[0].new_empty(s) for s in sizes) if self.meta else run()
+        if self.meta:
+            with _disable_current_modes():
+                result: Any = tuple(args[0].new_empty(s) for s in sizes)
+        else:
+            result = run()
         x, *before = (self.state_of(t) for t in (args[0], *flat_tensors(args[1])))
         inputs = tuple([(tuple(t.shape), self.state_of(t)) for t in given])
         known = [s for s in before if s is not None]
