@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {  # the module of a name; with a colon, the name that it has there
-    "Callback": "eva.training.trainer",
+    "Callback": "eva.training.callbacks",
     "Dataset": "eva.data",
     "EvaError": "eva.errors",
     "Recipe": "eva.recipe",
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from eva.studies import run_study
     from eva.submission import Submission as Submission
     from eva.submission import load_submission as load_submission
+    from eva.training.callbacks import Callback as Callback
     from eva.training.lr_finder import lr_find as lr_find
-    from eva.training.trainer import Callback as Callback
     from eva.training.trainer import Trainer as Trainer
 
     study = run_study

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from eva import rf
 from eva.data import Dataset, normalize, to_float
 from eva.errors import EvaError
-from eva.record import Run
+from eva.record import TARGET, Run
 from eva.rf.gradients.probe import effective_receptive_field
+from eva.training.device import device_of
 from eva.training.evaluation import evaluate
 
-TARGET = 99.4
 COLORS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
 
 
@@ -170,7 +170,7 @@ def feature_maps(model: nn.Module, image: Tensor, layer: str) -> Figure:
     seen: list[Tensor] = []
     handle = modules[layer].register_forward_hook(lambda _m, _i, output: seen.append(output))
     training = model.training
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     try:
         model.eval()
         model(normalize(to_float(image[None].to(device))))
@@ -216,7 +216,7 @@ def receptive_field(
     counts = field.output_shape[2:]
     at = unit or tuple(count // 2 for count in counts)
     rows, columns = field.region(at)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     pixels = normalize(to_float(images.to(device)))
     heat = effective_receptive_field(model, pixels, layer, at).cpu().numpy()
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.5), layout="constrained")
@@ -244,7 +244,7 @@ def receptive_field(
 
 def save_training_plots(run: Run, model: nn.Module, data: Dataset, folder: Path) -> list[Path]:
     """Write curves, confusion matrix and mistakes of a run; return the paths."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     figures = {
         "curves": curves([run]),
         "confusion": confusion(run),

@@ -17,6 +17,8 @@ from eva.json_types import FrozenModel
 from eva.recipe import Recipe
 
 SCHEMA = 1
+TARGET = 99.4  # percent of the test images, in each of the last epochs: the course's assignment
+LAST_EPOCHS = 4
 
 
 class EpochRow(FrozenModel):
@@ -26,15 +28,15 @@ class EpochRow(FrozenModel):
         epoch: Counted from 0.
         lr: Learning rate of the epoch's last step.
         train_loss: Mean cross-entropy over the epoch's augmented images, while training.
-        train_accuracy: In percent, likewise.
+        train_accuracy: Percent of the augmented images answered right, while training.
         test_loss: Mean cross-entropy over the test images, after the epoch.
-        test_accuracy: In percent.
+        test_accuracy: Percent of the test images answered right, after the epoch.
         wrong: Indices of the misclassified test images.
         images_per_second: Training images over the seconds of training.
-        seconds_train: Seconds of training, the sum of the next two.
-        seconds_data: Of those, seconds of indexing, augmentation and normalization.
-        seconds_compute: Of those, seconds of forward, backward and optimizer.
-        seconds_test: Seconds of evaluation.
+        seconds_train: Seconds of training. It includes the next two.
+        seconds_data: Seconds of indexing, augmentation and normalization.
+        seconds_compute: Seconds of forward, backward and optimizer.
+        seconds_test: Seconds of testing.
     """
 
     epoch: int
@@ -70,19 +72,43 @@ class DeviceInfo(FrozenModel):
     compiled: bool
 
 
+class Change(FrozenModel):
+    """Something that was otherwise when a run was resumed: another device, more epochs.
+
+    Attributes:
+        epoch: The first that was trained with the new value, counted from 0.
+        what: "epochs", "device", "threads", "precision", "compiled" or "versions".
+        before: The old value.
+        after: The new one.
+    """
+
+    epoch: int
+    what: str
+    before: str
+    after: str
+
+
 class Run(FrozenModel):
     """The record of one training run.
 
     Attributes:
-        schema_version: Of this format; a newer one is refused.
-        submission: Dotted module or file name.
-        recipe: As trained.
-        seed: Of initialization, order, augmentation and dropout.
+        schema_version: Version of this format. A newer one than this eva knows is refused.
+        submission: Dotted module or file name, as it was given.
+        recipe: The numbers that it was trained with.
+        seed: Decides initialization, order, augmentation and dropout.
         parameters: Number of parameters of the model.
-        status: "finished"; "interrupted" by the user; "diverged" where the loss was not finite.
-        rows: One an epoch.
+        data: What it was trained and tested on.
+        device: Where it was trained, since it was last resumed.
+        versions: Of Python, the platform and the packages that a result may depend on.
+        started: UTC, ISO 8601.
+        status: "finished"; "stopped" early by a callback; "interrupted" by the user; "diverged"
+            where the loss was not finite; "running" until then.
+        rows: One for each epoch.
         confusion: Test images of true class (row) predicted as class (column), last epoch.
         seconds: Wall time of the run, interruptions not counted.
+        network: Digest of the operations that the model runs. Two networks with the same one differ
+            at most in the values of their weights. Empty in older records.
+        changes: What was otherwise each time the run was resumed.
     """
 
     schema_version: int = SCHEMA
@@ -94,24 +120,46 @@ class Run(FrozenModel):
     device: DeviceInfo
     versions: dict[str, str]
     started: str
-    status: Literal["running", "finished", "interrupted", "diverged"]
+    status: Literal["running", "finished", "stopped", "interrupted", "diverged"]
     rows: tuple[EpochRow, ...] = Field(default=())
     confusion: tuple[tuple[int, ...], ...] = Field(default=())
     seconds: float = 0.0
+    network: str = ""
+    changes: tuple[Change, ...] = Field(default=())
 
     @property
     def best(self) -> EpochRow | None:
         """Row of the highest test accuracy, the earliest of several; None without rows."""
         return max(self.rows, key=lambda row: row.test_accuracy, default=None)
 
-    def held(self, target: float = 99.4, epochs: int = 4) -> bool:
+    def held(self, target: float = TARGET, epochs: int = LAST_EPOCHS) -> bool:
         """Whether each of the last ``epochs`` reached ``target`` percent on the test images."""
         last = self.rows[-epochs:]
         return len(last) == epochs and all(row.test_accuracy >= target for row in last)
 
+    def verdict(self) -> str:
+        """One sentence on the last epochs, which decide, or on why they can't."""
+        last = self.rows[-LAST_EPOCHS:]
+        if not last:
+            return "No epoch was trained."
+        lowest = min(row.test_accuracy for row in last)
+        highest = max(row.test_accuracy for row in last)
+        count = "The last epoch" if len(last) == 1 else f"The last {len(last)} epochs"
+        between = f"{lowest:.2f} %" if lowest == highest else f"{lowest:.2f} to {highest:.2f} %"
+        reached = f"{count} reached {between} on {self.data.name}"
+        if self.data.name != "mnist":
+            return f"{reached}: not an official result."
+        if len(last) < LAST_EPOCHS:
+            return f"{reached}. Whether {TARGET:.2f} % holds takes {LAST_EPOCHS} epochs."
+        held = "held" if self.held() else "not held"
+        return f"{reached}: {TARGET:.2f} % is {held} over the last {LAST_EPOCHS} epochs."
+
     def to_json(self) -> str:
         """JSON text, one epoch a line so that records diff well."""
         value = self.model_dump(mode="json")
+        for key in ("network", "changes"):  # later than the first records, which have neither
+            if not value[key]:
+                del value[key]
         rows = value.pop("rows")
         confusion = value.pop("confusion")
         head = json.dumps(value, indent=1)[:-2]
@@ -173,7 +221,11 @@ class Run(FrozenModel):
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
-    """Write a file beside its place and move it there, so that readers never see half of it."""
+    """Write a file beside its place and move it there, so that readers never see half of it.
+
+    Raises:
+        OSError: The folder can't be written to, or the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

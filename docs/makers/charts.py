@@ -93,7 +93,7 @@ def texts() -> dict[str, str]:
     shares = [
         (
             type(kind).__name__.lower().replace("onecycle", "one-cycle"),
-            [kind.factor(step, 20, EPOCHS) for step in range(20 * EPOCHS)],
+            [kind.share(step, 20, EPOCHS) for step in range(20 * EPOCHS)],
         )
         for kind in kinds
     ]

@@ -6,7 +6,7 @@ import json
 import statistics
 from typing import Any
 
-from eva.studies import LAST, TARGET
+from eva.record import LAST_EPOCHS, TARGET
 from makers.records import RECORDS, packages, spread
 from makers.training import growth, growth_table, middle
 
@@ -38,11 +38,11 @@ def table(record: dict[str, Any]) -> str:
 def accuracy(record: dict[str, Any]) -> str:
     """What the warm trainings reached."""
     runs = [row["test_accuracy"] for row in record["warm"]]
-    held = sum(min(run[-LAST:]) >= TARGET for run in runs)
+    held = sum(min(run[-LAST_EPOCHS:]) >= TARGET for run in runs)
     return (
         f"The {len(runs)} warm trainings, seeds 0 to {len(runs) - 1}, end at "
         f"{spread([run[-1] for run in runs])} % of the test images; "
-        f"{held} of {len(runs)} hold {TARGET:.2f} % over the last {LAST} epochs."
+        f"{held} of {len(runs)} hold {TARGET:.2f} % over the last {LAST_EPOCHS} epochs."
     )
 
 

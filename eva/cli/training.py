@@ -50,7 +50,8 @@ def train_command(
     with friendly_errors():
         from eva import plots
         from eva.submission import load_submission
-        from eva.training.trainer import Callback, Trainer
+        from eva.training.callbacks import Callback
+        from eva.training.trainer import Trainer
 
         console = err if as_json else out
         loaded = load_submission(submission)

@@ -1,10 +1,10 @@
 """Data sets: found, fetched, verified, and held on the device that trains."""
 
+from eva.data.augment import prepare
 from eva.data.dataset import (
     DataName,
     Dataset,
     DataWarning,
-    batches,
     epoch_order,
     load_data,
     load_mini,
@@ -17,11 +17,11 @@ __all__ = [
     "DataName",
     "DataWarning",
     "Dataset",
-    "batches",
     "epoch_order",
     "load_data",
     "load_mini",
     "load_mnist",
     "normalize",
+    "prepare",
     "to_float",
 ]

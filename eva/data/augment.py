@@ -9,26 +9,44 @@ have torchvision's signs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from eva.data.dataset import normalize, to_float
 from eva.recipe import (
     Augmentation,
     Brightness,
+    CenterCrop,
     Contrast,
     Interpolation,
     RandomCrop,
     RandomErasing,
+    Recipe,
+    ResizedCrop,
     Rotation,
     Scale,
     Shear,
     Shift,
 )
+from eva.recipe.augmentation import Geometric
 
-GEOMETRIC = (Rotation, Shift, Scale, Shear, RandomCrop)
+
+def prepare(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
+    """Turn training images as they are kept into what a network is trained on.
+
+    Args:
+        images: (batch, 1, 28, 28) uint8.
+        recipe: Says how they are augmented.
+        generator: Source of all draws, on the device of the images.
+
+    Returns:
+        Augmented and normalized floats, of the same shape.
+    """
+    return normalize(augment(to_float(images), recipe.augment, generator, recipe.interpolation))
 
 
 def augment(
@@ -37,24 +55,27 @@ def augment(
     generator: Generator,
     interpolation: Interpolation = Interpolation.BILINEAR,
 ) -> Tensor:
-    """Apply the parts in order; neighboring geometric parts become one resampling.
+    """Apply the parts in order; neighboring geometric parts of one fill become one resampling.
 
     Args:
         images: (batch, channels, height, width), float in [0, 1].
         parts: From :attr:`eva.Recipe.augment`.
         generator: Source of all draws, on the device of the images.
-        interpolation: Of the resampling.
+        interpolation: How it is read between pixels.
 
     Returns:
         Augmented images, of the same shape; the input is not changed.
     """
     pending: list[Tensor] = []
+    fill = 0.0
     for part in parts:
-        if isinstance(part, GEOMETRIC):
-            pending.append(_draw_affine(part, len(images), generator))
+        if isinstance(part, Geometric):
+            if part.fill != fill:
+                images, pending = resample(images, pending, interpolation, fill), []
+            fill = part.fill
+            pending.append(_draw_affine(part, images, generator))
             continue
-        images = resample(images, pending, interpolation)
-        pending = []
+        images, pending = resample(images, pending, interpolation, fill), []
         if isinstance(part, Brightness):
             factor = 1 + _uniform(len(images), part.fraction, generator)
             images = brightness(images, factor)
@@ -63,7 +84,7 @@ def augment(
             images = contrast(images, factor)
         else:
             images = _erase(images, part, generator)
-    return resample(images, pending, interpolation)
+    return resample(images, pending, interpolation, fill)
 
 
 def rotation(degrees: Tensor) -> Tensor:
@@ -90,12 +111,24 @@ def shift(pixels: Tensor) -> Tensor:
     return _affine(one, 0 * one, 0 * one, one, -pixels)
 
 
+def crop(share: Tensor, offset: Tensor) -> Tensor:
+    """Matrices (batch, 3, 3) that show a rectangle of the image at full size.
+
+    Args:
+        share: (batch, 2) height and width of the rectangle, as shares of the image's.
+        offset: (batch, 2) pixels from the image's center down and right to the rectangle's.
+    """
+    height, width = share.unbind(dim=1)
+    return _affine(width, 0 * width, 0 * height, height, offset.flip(1))
+
+
 def resample(
     images: Tensor,
     matrices: Iterable[Tensor],
     interpolation: Interpolation = Interpolation.BILINEAR,
+    fill: float = 0.0,
 ) -> Tensor:
-    """Resample once, with black outside, along affine maps applied in order."""
+    """Resample once along affine maps applied in order; outside, the brightness is ``fill``."""
     matrices = list(matrices)
     if not matrices:
         return images
@@ -108,9 +141,14 @@ def resample(
     position = a * columns + (b * rows[:, None] + c)
     # grid_sample wants them last, in units of half the image.
     grid = (position / (_sizes(images).flip(0) / 2).view(2, 1, 1)).permute(0, 2, 3, 1)
-    return F.grid_sample(
-        images, grid, mode=interpolation.value, padding_mode="zeros", align_corners=False
+    sampled = F.grid_sample(
+        images - fill if fill else images,
+        grid,
+        mode=interpolation.value,
+        padding_mode="zeros",
+        align_corners=False,
     )
+    return sampled + fill if fill else sampled
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -124,23 +162,25 @@ def contrast(images: Tensor, factor: Tensor) -> Tensor:
     return ((images - mean) * factor.view(-1, 1, 1, 1) + mean).clamp(0, 1)
 
 
-def erase(images: Tensor, corner: Tensor, side: Tensor) -> Tensor:
-    """Blacken a square of each image.
+def erase(images: Tensor, corner: Tensor, sides: Tensor) -> Tensor:
+    """Blacken a rectangle of each image.
 
     Args:
         images: (batch, channels, height, width).
         corner: (batch, 2) top row and left column.
-        side: (batch,) side in pixels; 0 leaves the image as it is.
+        sides: (batch, 2) height and width in pixels; 0 leaves the image as it is.
     """
     rows = torch.arange(images.shape[-2], device=images.device)
     columns = torch.arange(images.shape[-1], device=images.device)
-    top, left, side = corner[:, :1], corner[:, 1:], side[:, None]
-    in_rows = (rows >= top) & (rows < top + side)  # (batch, height)
-    in_columns = (columns >= left) & (columns < left + side)  # (batch, width)
+    (top, left), (height, width) = (pair.split(1, dim=1) for pair in (corner, sides))
+    in_rows = (rows >= top) & (rows < top + height)  # (batch, height)
+    in_columns = (columns >= left) & (columns < left + width)  # (batch, width)
     return images.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0)
 
 
-def _draw_affine(part: Augmentation, batch: int, generator: Generator) -> Tensor:
+def _draw_affine(part: Geometric, images: Tensor, generator: Generator) -> Tensor:
+    """Matrices (batch, 3, 3) of a part, with draws for each image."""
+    batch = len(images)
     match part:
         case Rotation():
             return rotation(_uniform(batch, part.degrees, generator))
@@ -159,8 +199,39 @@ def _draw_affine(part: Augmentation, batch: int, generator: Generator) -> Tensor
                 device=generator.device,
             )
             return shift(steps.float())
+        case CenterCrop():
+            share = part.pixels / _sizes(images).expand(batch, 2)
+            return _perhaps(crop(share, torch.zeros_like(share)), part.probability, generator)
+        case ResizedCrop():
+            return _perhaps(_draw_crop(part, images, generator), part.probability, generator)
         case _:
             raise TypeError(f"{part!r} is not an affine augmentation")
+
+
+def _draw_crop(part: ResizedCrop, images: Tensor, generator: Generator) -> Tensor:
+    """Matrices (batch, 3, 3) that show a rectangle of random area, shape and place."""
+    sizes = _sizes(images)
+    low, high = part.scale
+    draw = torch.rand((len(images), 4), generator=generator, device=generator.device)
+    area = low + (high - low) * draw[:, 0]
+    ratio = _between_logarithms(part.ratio, draw[:, 1])  # width over height, in pixels
+    square = (sizes[0] / sizes[1]).sqrt()
+    height, width = (area / ratio).sqrt() / square, (area * ratio).sqrt() * square
+    share = torch.stack([height, width], dim=1).clamp(max=1)
+    return crop(share, (draw[:, 2:] - 0.5) * (1 - share) * sizes)
+
+
+def _perhaps(matrices: Tensor, probability: float, generator: Generator) -> Tensor:
+    """The matrices of the images that are chosen with a probability; the others stay in place."""
+    draw = torch.rand(len(matrices), generator=generator, device=generator.device)
+    still = torch.eye(3, device=matrices.device)
+    return torch.where((draw < probability)[:, None, None], matrices, still)
+
+
+def _between_logarithms(ends: tuple[float, float], draw: Tensor) -> Tensor:
+    """Turn uniform draws from [0, 1] into ratios between two, uniform in the logarithm."""
+    low, high = math.log(ends[0]), math.log(ends[1])
+    return torch.exp(low + (high - low) * draw)
 
 
 def _erase(images: Tensor, part: RandomErasing, generator: Generator) -> Tensor:
@@ -168,8 +239,14 @@ def _erase(images: Tensor, part: RandomErasing, generator: Generator) -> Tensor:
     draw = torch.rand((batch, 4), generator=generator, device=generator.device)
     largest = min(part.pixels, height, width)
     side = torch.where(draw[:, 0] < part.probability, 1 + (draw[:, 1] * largest).long(), 0)
-    room = _sizes(images) - side[:, None] + 1
-    return erase(images, (draw[:, 2:] * room).long(), side)
+    sides = side[:, None].expand(batch, 2)
+    if part.ratio != (1.0, 1.0):
+        uniform = torch.rand(batch, generator=generator, device=generator.device)
+        root = _between_logarithms(part.ratio, uniform).sqrt()  # of height over width
+        stretched = (sides * torch.stack([root, 1 / root], dim=1)).round().clamp(min=1)
+        sides = torch.where(sides > 0, stretched.minimum(_sizes(images)), 0).long()
+    room = _sizes(images) - sides + 1
+    return erase(images, (draw[:, 2:] * room).long(), sides)
 
 
 def _positions(size: int, device: torch.device) -> Tensor:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -191,11 +190,3 @@ def epoch_order(size: int, seed: int, epoch: int) -> Tensor:
     """Permutation of ``range(size)`` on the CPU; depends on (seed, epoch) alone."""
     generator = Generator().manual_seed(derive_seed("order", seed, epoch))
     return torch.randperm(size, generator=generator)
-
-
-def batches(
-    images: Tensor, labels: Tensor, order: Tensor, size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (images, labels) of ``size`` by index; the last batch may be smaller."""
-    for index in torch.split(order.to(labels.device), size):
-        yield images[index], labels[index]

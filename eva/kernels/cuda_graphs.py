@@ -32,6 +32,7 @@ class Replayed(Generic[Result]):
         function: Takes and returns tensors on ``device``, and may change others in place.
         device: Where it works.
         generator: What it draws from, besides the global generator.
+        captured: False calls the function every time, for one that a plain number steers.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Replayed(Generic[Result]):
         device: torch.device,
         *,
         generator: Generator | None = None,
+        captured: bool = True,
     ) -> None:
         self._function = function
-        self._device = device
+        self._captures = captured and device.type == "cuda"
         self._generator = generator
         self._shapes: list[torch.Size] | None = None
         self._calls = 0
@@ -52,7 +54,7 @@ class Replayed(Generic[Result]):
         """Do what the function does."""
         shapes = [value.shape for value in inputs]
         self._shapes = self._shapes or shapes
-        if self._device.type != "cuda" or shapes != self._shapes:
+        if not self._captures or shapes != self._shapes:
             return self._function(*inputs)
         self._calls += 1
         if self._calls <= WARM_UP:
@@ -63,6 +65,10 @@ class Replayed(Generic[Result]):
             old.copy_(new)
         graph.replay()
         return result
+
+    def forget(self) -> None:
+        """Capture anew: tensors that the function works on, besides its inputs, are others now."""
+        self._calls, self._graph = 0, None
 
     def _on_a_side_stream(self, inputs: tuple[Tensor, ...]) -> Result:
         here = torch.cuda.current_stream()

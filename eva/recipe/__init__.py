@@ -2,17 +2,27 @@
 
 from eva.recipe.augmentation import (
     Brightness,
+    CenterCrop,
     Contrast,
     RandomCrop,
     RandomErasing,
+    ResizedCrop,
     Rotation,
     Scale,
     Shear,
     Shift,
 )
-from eva.recipe.optimizers import SGD, Adam, AdamW
+from eva.recipe.optimizers import SGD, Adam, AdamW, RMSprop
 from eva.recipe.recipe import Augmentation, Init, Interpolation, Recipe
-from eva.recipe.schedules import Constant, Cosine, OneCycle, Step, Triangular
+from eva.recipe.schedules import (
+    Constant,
+    Cosine,
+    MultiStep,
+    OneCycle,
+    Plateau,
+    Step,
+    Triangular,
+)
 
 __all__ = [
     "SGD",
@@ -20,15 +30,20 @@ __all__ = [
     "AdamW",
     "Augmentation",
     "Brightness",
+    "CenterCrop",
     "Constant",
     "Contrast",
     "Cosine",
     "Init",
     "Interpolation",
+    "MultiStep",
     "OneCycle",
+    "Plateau",
+    "RMSprop",
     "RandomCrop",
     "RandomErasing",
     "Recipe",
+    "ResizedCrop",
     "Rotation",
     "Scale",
     "Shear",

@@ -1,4 +1,4 @@
-"""Optimizers, by the numbers that make one."""
+"""Optimizers, by the numbers that make one. Weight decay is the recipe's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pydantic import Field
 
 from eva.recipe.part import Part, Positive, Share
 
+LearningRate = Annotated[float, Field(gt=0, le=1e6)]  # float32 ends at 3e38
+
 
 class SGD(Part):
     """Stochastic gradient descent; ``lr`` is the peak that the schedule scales."""
 
+    first = "lr"
+
     kind: Literal["sgd"] = Field(default="sgd", repr=False)
-    lr: Positive = 0.01
+    lr: LearningRate = 0.01
     momentum: Share = 0.9
     nesterov: bool = False
 
@@ -21,14 +25,34 @@ class SGD(Part):
 class Adam(Part):
     """Adam (Kingma and Ba 2015)."""
 
+    first = "lr"
+
     kind: Literal["adam"] = Field(default="adam", repr=False)
-    lr: Positive = 0.001
+    lr: LearningRate = 0.001
     betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
 
 
 class AdamW(Part):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
+    first = "lr"
+
     kind: Literal["adamw"] = Field(default="adamw", repr=False)
-    lr: Positive = 0.001
+    lr: LearningRate = 0.001
     betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)
+
+
+class RMSprop(Part):
+    """Gradients divided by the root of their mean square (:class:`torch.optim.RMSprop`).
+
+    ``alpha`` is the decay of that mean; ``centered`` divides by the standard deviation instead.
+    """
+
+    first = "lr"
+
+    kind: Literal["rmsprop"] = Field(default="rmsprop", repr=False)
+    lr: LearningRate = 0.01
+    alpha: Share = 0.99
+    eps: Positive = 1e-8
+    momentum: Share = 0.0
+    centered: bool = False

@@ -3,51 +3,128 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from eva.errors import RecipeError
+from eva.recipe.names import meant_by, mend_value
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Part(BaseModel):
-    """Base of a recipe and its parts: frozen, keyword-only, strictly typed, no unknown keys."""
+    """Base of a recipe and its parts: frozen, strictly typed, no unknown keys.
+
+    Values are given by name. A part with one natural value takes it without a name too:
+    ``Rotation(7)``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    if not TYPE_CHECKING:  # type checkers read the fields as keyword arguments
+    first: ClassVar[str | None] = None
+    """The key that may be given without its name."""
+    later: ClassVar[tuple[str, ...]] = ()
+    """Keys that came after recipes were first kept: left out of JSON where they have defaults.
 
-        def __init__(self, **values: Any) -> None:
+    So an old recipe keeps its JSON, and with it every digest that is made of it.
+    """
+
+    if TYPE_CHECKING:  # type checkers read the fields as arguments
+
+        def __init__(self, *values: Any, **named: Any) -> None: ...
+
+    else:
+
+        def __init__(self, *values: Any, **named: Any) -> None:
             try:
-                super().__init__(**values)
+                super().__init__(**_by_name(type(self), values, named))
             except ValidationError as error:
                 raise recipe_error(type(self), error) from None
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if not self._is_later_default(key)}
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for key, value in super().__repr_args__():
+            if key is None or not self._is_later_default(key):
+                yield key, value
+
+    def _is_later_default(self, key: str) -> bool:
+        return key in self.later and getattr(self, key) == type(self).model_fields[key].default
 
 
 def recipe_error(owner: type[Part], error: ValidationError) -> RecipeError:
     """Say the first mistake that pydantic found, with its key and what the key may be."""
-    first = error.errors()[0]
+    # An unknown key says more than the one that is missing in its place.
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     *path, key = [str(part) for part in first["loc"]] or ["?"]
     where = ".".join([owner.__name__, *path])
+    at = _part_at(owner, path)
     if first["type"] == "extra_forbidden":
-        known = sorted(k for k in _fields_at(owner, path) if k != "kind")
+        known = sorted(k for k in at.model_fields if k != "kind")
         close = difflib.get_close_matches(key, known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        return RecipeError(f"{where} has no key {key!r}.", f"{hint}Known keys: {', '.join(known)}.")
-    return RecipeError(f"{where}.{key}: {first['msg']}, got {first['input']!r}.")
+        hint = meant_by(at.__name__, key, first["input"])
+        if not hint and close:
+            hint = f"Did you mean {close[0]!r}?"
+        listed = f"Known keys: {', '.join(known)}." if known else "It has no keys."
+        return RecipeError(f"{where} has no key {key!r}.", f"{hint} {listed}".strip())
+    wrong = first["msg"].removeprefix("Value error, ")
+    if wrong.startswith(("Input should be a valid dictionary", "Unable to extract tag")):
+        wrong = "this is no part of a recipe"
+    problem = f"{where}.{key}: {wrong}, got {_show(first['input'])}."
+    return RecipeError(problem, mend_value(at.__name__, key, first["input"], first["type"]))
 
 
-def _fields_at(owner: type[Part], path: list[str]) -> list[str]:
-    """Fields of the part that an error path such as ``["optimizer", "sgd"]`` points into."""
-    if path:
-        kinds = {
-            part.model_fields["kind"].default: part
-            for part in Part.__subclasses__()
-            if "kind" in part.model_fields
-        }
-        owner = kinds.get(path[-1], owner)
-    return list(owner.model_fields)
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _by_name(owner: type[Part], values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """Give a value that came without a name the name that it must have."""
+    if not values:
+        return named
+    name, first = owner.__name__, owner.first
+    if first is None:
+        known = ", ".join(f"{key}=" for key in owner.model_fields if key != "kind")
+        hint = f"Its keys: {known}" if known else f"Write {name}()."
+        raise RecipeError(f"{name} takes its values by name, got {_show(values[0])}.", hint)
+    if len(values) > 1:
+        known = ", ".join(f"{key}=" for key in owner.model_fields if key not in ("kind", first))
+        raise RecipeError(
+            f"{name} takes only {first!r} without a name, got {len(values)} values.",
+            f"Give the others by name: {known}" if known else f"Write {name}({_show(values[0])}).",
+        )
+    if first in named:
+        raise RecipeError(f"{name} got {first!r} twice, without a name and with it.")
+    return {first: values[0]} | named
+
+
+def _part_at(owner: type[Part], path: list[str]) -> type[Part]:
+    """The part that an error path such as ``["optimizer", "sgd"]`` points into."""
+    kinds = {
+        part.model_fields["kind"].default: part
+        for part in _subclasses(Part)
+        if "kind" in part.model_fields
+    }
+    return kinds.get(path[-1], owner) if path else owner
+
+
+def _subclasses(part: type[Part]) -> Iterator[type[Part]]:
+    for child in part.__subclasses__():
+        yield child
+        yield from _subclasses(child)

@@ -7,11 +7,9 @@ import statistics
 from collections.abc import Sequence
 
 from eva.json_types import FrozenModel
-from eva.record import Run
+from eva.record import LAST_EPOCHS, TARGET, Run
 
 STUDY_SCHEMA = 1
-TARGET = 99.4  # percent of the test images
-LAST = 4  # epochs that have to reach it
 Z = 1.959963984540054  # of the normal distribution, for a confidence of 95 %
 
 
@@ -94,7 +92,7 @@ class Study(FrozenModel):
         return self.model_dump_json(indent=1) + "\n"
 
 
-def summarize(runs: Sequence[Run], *, target: float = TARGET, last: int = LAST) -> Study:
+def summarize(runs: Sequence[Run], *, target: float = TARGET, last: int = LAST_EPOCHS) -> Study:
     """Summarize records of one recipe.
 
     Args:

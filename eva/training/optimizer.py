@@ -1,37 +1,12 @@
-"""From the numbers of a recipe to PyTorch: initial weights, optimizer, averaged weights."""
+"""From the numbers of a recipe to PyTorch's optimizer, and what a schedule changes in it."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from eva.recipe import SGD, Adam, AdamW, Init, Recipe
-
-_SCHEMES: dict[Init, Callable[[Tensor], object]] = {
-    Init.KAIMING_NORMAL: partial(nn.init.kaiming_normal_, nonlinearity="relu"),
-    Init.KAIMING_UNIFORM: partial(nn.init.kaiming_uniform_, nonlinearity="relu"),
-    Init.XAVIER_UNIFORM: nn.init.xavier_uniform_,
-    Init.ORTHOGONAL: nn.init.orthogonal_,
-}
-
-
-def initialize(model: nn.Module, scheme: Init) -> None:
-    """Redraw all parameters of two and more dimensions from the global generator, in place.
-
-    ``Init.DEFAULT`` leaves the model as it was built; biases and norms keep their values always.
-    """
-    if scheme is Init.DEFAULT:
-        return
-    draw = _SCHEMES[scheme]
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim >= 2:
-                fresh = torch.empty(parameter.shape)  # the same draws on every device
-                draw(fresh)
-                parameter.copy_(fresh)
+from eva.errors import TrainingError
+from eva.recipe import SGD, Adam, AdamW, Recipe, RMSprop
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -39,20 +14,42 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
     It updates them in one kernel, and its learning rate is a tensor beside them: a step takes
     whatever is in it, without a value that goes to the device or comes from there.
+
+    Raises:
+        TrainingError: Nothing in the model can be trained.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise TrainingError(
+            "the network has no parameter to train.",
+            "Does __init__ keep its layers as attributes, or in an nn.ModuleList? "
+            "Is requires_grad False everywhere?",
+        )
     part = recipe.optimizer
     lr = torch.tensor(part.lr, device=parameters[0].device)
     match part:
         case SGD():
+            start = recipe.momentum(0, 1)
+            momentum = part.momentum if start is None else start
             return torch.optim.SGD(
                 parameters,
                 lr=lr,
-                momentum=part.momentum,
+                momentum=momentum,
                 # Nesterov without momentum is plain SGD; PyTorch refuses the pair.
-                nesterov=part.nesterov and part.momentum > 0,
+                nesterov=part.nesterov and momentum > 0,
                 weight_decay=recipe.weight_decay,
                 fused=True,
+            )
+        case RMSprop():
+            return torch.optim.RMSprop(
+                parameters,
+                lr=lr,
+                alpha=part.alpha,
+                eps=part.eps,
+                momentum=part.momentum,
+                centered=part.centered,
+                weight_decay=recipe.weight_decay,
+                capturable=lr.is_cuda,
             )
         case Adam():
             kind: type[torch.optim.Adam] = torch.optim.Adam
@@ -74,26 +71,24 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"].fill_(lr)
 
 
-def average_weight(decay: float, step: int) -> float:
-    """How far the average moves at a step: ``1 - decay``, and further early on.
-
-    The decay is at most ``(1 + step) / (10 + step)``, so that the untrained weights of the start
-    are soon forgotten.
-    """
-    return 1 - min(decay, (1 + step) / (10 + step))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, weight: Tensor) -> None:
-    """Move weights and buffers of ``average`` toward ``model`` by ``weight``, in place.
-
-    Args:
-        average: A copy of the model.
-        model: As it is after a step.
-        weight: Float of no dimension, on the device of both. Integer buffers are copied.
-    """
-    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, weight.to(old.dtype))
+def set_momentum(optimizer: torch.optim.Optimizer, momentum: float) -> None:
+    """Give the optimizer another momentum, or first beta, as PyTorch's OneCycleLR does."""
+    for group in optimizer.param_groups:
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
         else:
-            old.copy_(new)
+            group["momentum"] = momentum
+
+
+def penalized(loss: Tensor, model: nn.Module, recipe: Recipe) -> Tensor:
+    """Add the recipe's L1 penalty, over all trainable parameters, to a loss of no dimension."""
+    if not recipe.l1:
+        return loss
+    sums = [parameter.abs().sum() for parameter in model.parameters() if parameter.requires_grad]
+    return loss + recipe.l1 * torch.stack(sums).sum()
+
+
+def clip_gradients(model: nn.Module, recipe: Recipe) -> None:
+    """Scale all gradients down, in place, where their norm is above the recipe's limit."""
+    if recipe.clip_grad_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_grad_norm)

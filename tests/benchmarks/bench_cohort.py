@@ -38,7 +38,7 @@ from eva.grading.cohort.terms import Terms
 from eva.grading.reports import FORMATS
 from eva.jobs.plan import Plan
 from eva.jobs.processes import LocalEngine
-from eva.training.device import describe_device, describe_versions
+from eva.training.machine import describe_device, describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "cohort.json"
 SECRET = b"the benchmark's secret is no secret"

@@ -34,7 +34,7 @@ from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph
 from eva.grading.judge.judge import judge_static
 from eva.grading.sandbox.sandbox import Sandbox
-from eva.training.device import describe_device, describe_versions
+from eva.training.machine import describe_device, describe_versions
 from eva.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]

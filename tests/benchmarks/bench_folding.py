@@ -21,9 +21,9 @@ from peers.common import BATCH, network
 from peers.floor import make_step, seconds_of_a_step
 from torch import Tensor, fx, nn
 
+from eva.kernels.allocator import allocate_from_heap
 from eva.kernels.compile import compile_model
 from eva.kernels.folding import fold
-from eva.training.device import allocate_from_heap
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "folding.json"
 STEPS = 20

@@ -25,7 +25,7 @@ import torchinfo
 import torchvision
 
 from eva.model_summary import summary
-from eva.training.device import describe_device, describe_versions
+from eva.training.machine import describe_device, describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "summary.json"
 MODELS = ("resnet18", "resnet152", "densenet121", "vit_b_16")

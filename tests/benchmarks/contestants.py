@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from eva.record import write_atomically
-from eva.training.device import describe_device, describe_versions
+from eva.training.machine import describe_device, describe_versions
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

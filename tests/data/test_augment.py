@@ -117,11 +117,11 @@ def test_brightness_and_contrast_agree_with_torchvision(images: Tensor) -> None:
 
 
 def test_erase_agrees_with_torchvision(images: Tensor) -> None:
-    corner, side = PIXELS.abs(), torch.arange(7)
-    ours = augment.erase(images, corner, side)
+    corner, sides = PIXELS.abs(), torch.stack([torch.arange(7), torch.arange(7).flip(0)], 1)
+    ours = augment.erase(images, corner, sides)
     for index, mine in enumerate(ours):
-        (top, left), size = corner[index].tolist(), int(side[index])
-        theirs = reference.erase(images[index], top, left, size, size, torch.tensor(0.0))
+        (top, left), (height, width) = corner[index].tolist(), sides[index].tolist()
+        theirs = reference.erase(images[index], top, left, height, width, torch.tensor(0.0))
         assert torch.equal(theirs, mine)
 
 

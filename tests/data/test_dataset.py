@@ -10,7 +10,6 @@ import torch
 
 from eva.data import (
     DataWarning,
-    batches,
     epoch_order,
     load_data,
     load_mini,
@@ -205,14 +204,6 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert not torch.equal(first, epoch_order(1000, seed=1, epoch=3))
     assert not torch.equal(first, epoch_order(1000, seed=2, epoch=2))
     assert first.sort().values.tolist() == list(range(1000))
-
-
-def test_the_last_partial_batch_is_kept() -> None:
-    images, labels = torch.zeros(60_000, 1), torch.arange(60_000)
-    seen = [part for _, part in batches(images, labels, epoch_order(60_000, 0, 0), 128)]
-    assert len(seen) == 469
-    assert len(seen[-1]) == 96
-    assert torch.cat(seen).sort().values.equal(labels)
 
 
 def test_held_out_images_are_not_trained_on(mini) -> None:

@@ -26,11 +26,13 @@ from eva.recipe import (
     Triangular,
 )
 from eva.record import EpochRow, Run
+from eva.training.average import average_weight, update_average
+from eva.training.callbacks import Callback
 from eva.training.device import select_device
 from eva.training.evaluation import evaluate
+from eva.training.initialize import initialize
 from eva.training.lr_finder import lr_find
-from eva.training.optimizer import average_weight, initialize, update_average
-from eva.training.trainer import Callback, Trainer
+from eva.training.trainer import Trainer
 
 SUBMISSION = """
 from torch import nn

@@ -23,7 +23,8 @@ from eva.grading.graph.trial import memory_problem, sample
 from eva.grading.practice.cache import CachedRun, Facts, RunCache
 from eva.json_types import Json
 from eva.record import EpochRow
-from eva.training.trainer import Callback, Trainer
+from eva.training.callbacks import Callback
+from eva.training.trainer import Trainer
 
 SEED = 0  # of every practice training; an official grade draws its own
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from eva.data import load_data
 from eva.experiments.exp5 import RECIPE
 from eva.record import EpochRow
-from eva.training.trainer import Callback, Trainer
+from eva.training.callbacks import Callback
+from eva.training.trainer import Trainer
 from peers.common import Report, device, network, options
 
 
