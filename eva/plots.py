@@ -21,6 +21,7 @@ from eva.record import TARGET, Run
 from eva.rf.gradients.probe import effective_receptive_field
 from eva.training.device import device_of
 from eva.training.evaluation import evaluate
+from eva.training.lr_finder import LRFinding
 
 COLORS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
 
@@ -240,6 +241,37 @@ def receptive_field(
     where = f"{layer or 'output'}, unit {', '.join(map(str, at)) or 'of the whole image'}"
     figure.suptitle(where, fontsize="medium")
     return figure
+
+
+def lr_finding(finding: LRFinding, title: str) -> Figure:
+    """Smoothed loss over the learning rate, with the steepest point and the safe rate marked."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    axes.plot(finding.lrs, finding.losses, color=COLORS[0])
+    for rate, color, label in (
+        (finding.suggestion, COLORS[1], f"falls fastest: {finding.suggestion:.2g}"),
+        (finding.safe, COLORS[2], f"safe: {finding.safe:.2g}"),
+    ):
+        axes.axvline(rate, color=color, linestyle="--", label=label)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed", title=title)
+    axes.legend()
+    return figure
+
+
+def save_lr_finding(finding: LRFinding, title: str, path: Path) -> Path:
+    """Write the picture of a learning-rate test; return its path.
+
+    Raises:
+        PlotError: It can't be written there.
+    """
+    figure = lr_finding(finding, title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise PlotError(f"{path} can't be written: {error.strerror or error}.") from error
+    finally:
+        plt.close(figure)
+    return path
 
 
 def save_training_plots(run: Run, model: nn.Module, data: Dataset, folder: Path) -> list[Path]:

@@ -220,6 +220,11 @@ class Run(FrozenModel):
             raise RecordError(f"{source} is not a run record: {error}") from error
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 epoch", "15 epochs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def write_atomically(path: Path, content: bytes) -> Path:
     """Write a file beside its place and move it there, so that readers never see half of it.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,8 +27,7 @@ from eva.cli.options import (
     out,
 )
 
-if TYPE_CHECKING:
-    from eva.record import Run
+SECONDS = 7.0  # that `eva lr-find` trains for at most, on networks of the course's size
 
 
 def train_command(
@@ -49,26 +49,36 @@ def train_command(
     """Train a submission; write its record, curves, confusion matrix and mistakes."""
     with friendly_errors():
         from eva import plots
+        from eva.record import EpochRow, counted
         from eva.submission import load_submission
-        from eva.training.callbacks import Callback
+        from eva.training.callbacks import Progress
+        from eva.training.callbacks.progress import epoch_line
         from eva.training.trainer import Trainer
 
         console = err if as_json else out
+
+        class Lines(Progress):
+            def on_epoch_end(self, trainer: Trainer, row: EpochRow) -> None:
+                super().on_epoch_end(trainer, row)
+                console.print(epoch_line(row), markup=False, highlight=False)
+
         loaded = load_submission(submission)
         recipe = loaded.recipe
         if epochs is not None:
             recipe = recipe.model_copy(update={"epochs": epochs})
-        folder = folder or Path("runs") / f"{loaded.slug}-seed{seed}"
-        _require_no_unfinished_run(folder, resume)
+        wanted = folder or Path("runs") / f"{loaded.slug}-seed{seed}"
+        folder = wanted if resume else _free_folder(wanted)
+        if folder != wanted:
+            console.print(
+                f"{wanted} holds another run; this one goes to {folder}.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         model = loaded.build(seed)
         dataset = load_announced(data, data_dir)
         if holdout is not None:
             dataset = dataset.holdout(holdout)
-
-        class Progress(Callback):
-            def on_epoch_end(self, trainer: Trainer, row: object) -> None:
-                console.print(_epoch_line(trainer.run), markup=False, highlight=False)
-
         trainer = Trainer(
             model,
             recipe,
@@ -79,12 +89,13 @@ def train_command(
             name=submission,
             bf16=bf16,
             compiled=compiled,
-            callbacks=[Progress()],
+            callbacks=[Lines(lines=False)],
         )
         console.print(repr(model), markup=False, highlight=False, soft_wrap=True)
         console.print(
             f"\n{trainer.run.parameters:,} parameters. {dataset.name} on {trainer.run.device.name} "
-            f"({trainer.device}), {recipe.epochs} epochs of {trainer.steps_per_epoch} steps.\n",
+            f"({trainer.device}), {counted(recipe.epochs, 'epoch')} of "
+            f"{counted(trainer.steps_per_epoch, 'step')}.\n",
             highlight=False,
         )
         try:
@@ -92,7 +103,7 @@ def train_command(
         except KeyboardInterrupt:
             done = len(trainer.run.rows)
             err.print(
-                f"\nInterrupted after {done} whole epochs, saved in {folder}. "
+                f"\nInterrupted after {counted(done, 'whole epoch')}, saved in {folder}. "
                 "Go on with the same command and --resume.",
                 highlight=False,
             )
@@ -101,9 +112,18 @@ def train_command(
         if as_json:
             sys.stdout.write(run.to_json())
             return
-        out.print(f"\n{_verdict(run)}\n", highlight=False)
+        out.print()
+        for change in run.changes:
+            out.print(
+                f"From epoch {change.epoch} on, {change.what} changed from {change.before} to "
+                f"{change.after}.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
         for file in files:
             out.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"\n{run.verdict()}", highlight=False)
 
 
 def lr_find_command(
@@ -116,55 +136,59 @@ def lr_find_command(
 ) -> None:
     """Raise the learning rate step by step and suggest one."""
     with friendly_errors():
+        from eva import plots
         from eva.submission import load_submission
         from eva.training import lr_finder
 
         loaded = load_submission(submission)
         dataset = load_announced(data, data_dir)
         finding = lr_finder.lr_find(
-            loaded.build(seed), loaded.recipe, dataset, device=device, seed=seed
+            loaded.build(seed),
+            loaded.recipe,
+            dataset,
+            device=device,
+            seed=seed,
+            seconds=SECONDS,
         )
         if as_json:
-            value = {"lrs": finding.lrs, "losses": finding.losses, "suggestion": finding.suggestion}
+            value = {
+                "lrs": finding.lrs,
+                "losses": finding.losses,
+                "suggestion": finding.suggestion,
+                "safe": finding.safe,
+            }
             sys.stdout.write(json.dumps(value) + "\n")
             return
-        for lr, loss in list(zip(finding.lrs, finding.losses, strict=True))[::10]:
-            out.print(f"lr {lr:.5f}  loss {loss:.3f}", highlight=False)
-        out.print(f"The loss falls fastest at a learning rate of {finding.suggestion:.2g}.")
-
-
-def _require_no_unfinished_run(folder: Path, resume: bool) -> None:
-    """Refuse to write over a run that could be resumed."""
-    from eva.record import Run
-
-    record = folder / "record.json"
-    if resume or not record.exists():
-        return
-    run = Run.load(record)
-    if run.status in ("running", "interrupted"):
-        raise typer.BadParameter(
-            f"{folder} holds an unfinished run ({len(run.rows)} of {run.recipe.epochs} epochs). "
-            "Go on with --resume, or choose another folder with --out."
+        picture = plots.save_lr_finding(
+            finding, f"{loaded.slug} on {dataset.name}", Path("runs") / f"{loaded.slug}-lr-find.png"
+        )
+        out.print(
+            f"The loss falls fastest at a learning rate of {finding.suggestion:.2g}, and is lowest "
+            f"at {10 * finding.safe:.2g}. A tenth of that is safe. Copy this line into the recipe:"
+            f"\n\n    {finding.recipe_line(loaded.recipe)}\n\n  {picture}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
 
-def _epoch_line(run: Run) -> str:
-    row = run.rows[-1]
-    return (
-        f"epoch {row.epoch:2d}  lr {row.lr:<8.3g} train {row.train_accuracy:6.2f} % "
-        f"({row.train_loss:.4f})  test {row.test_accuracy:6.2f} % ({row.test_loss:.4f})  "
-        f"{row.seconds_train + row.seconds_test:5.1f} s"
-    )
+def _free_folder(folder: Path) -> Path:
+    """The folder itself, or the next name that is free where another run ended in it.
 
+    Raises:
+        typer.BadParameter: The run there could be resumed.
+    """
+    from eva.record import Run, counted
 
-def _verdict(run: Run) -> str:
-    """One sentence on whether the run earned the target, or why that can't be said."""
-    best = run.best
-    if best is None:
-        return "No epoch was trained."
-    if run.data.name != "mnist":
-        return f"Best {best.test_accuracy:.2f} % on {run.data.name}: not an official result."
-    if run.held():
-        lowest = min(row.test_accuracy for row in run.rows[-4:])
-        return f"Held 99.40 % over the last 4 epochs (lowest {lowest:.2f} %)."
-    return f"Did not hold 99.40 % over the last 4 epochs (best {best.test_accuracy:.2f} %)."
+    for number in itertools.count(1):
+        free = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        if not (free / "record.json").exists():
+            break
+        run = Run.load(free / "record.json")
+        if run.status in ("running", "interrupted"):
+            raise typer.BadParameter(
+                f"{free} holds an unfinished run ({len(run.rows)} of "
+                f"{counted(run.recipe.epochs, 'epoch')}). "
+                "Go on with --resume, or choose another folder with --out."
+            )
+    return free

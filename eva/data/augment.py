@@ -172,7 +172,8 @@ def erase(images: Tensor, corner: Tensor, sides: Tensor) -> Tensor:
     """
     rows = torch.arange(images.shape[-2], device=images.device)
     columns = torch.arange(images.shape[-1], device=images.device)
-    (top, left), (height, width) = (pair.split(1, dim=1) for pair in (corner, sides))
+    top, left = corner[:, :1], corner[:, 1:]
+    height, width = sides[:, :1], sides[:, 1:]
     in_rows = (rows >= top) & (rows < top + height)  # (batch, height)
     in_columns = (columns >= left) & (columns < left + width)  # (batch, width)
     return images.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0)

@@ -5,7 +5,6 @@
 """
 
 from eva.studies.run import run_study as run_study
-from eva.studies.summary import TARGET as TARGET
 from eva.studies.summary import SeedRow as SeedRow
 from eva.studies.summary import Spread as Spread
 from eva.studies.summary import Study as Study

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from eva.errors import RecordError
-from eva.record import Change, Run, write_atomically
+from eva.record import Change, Run, counted, write_atomically
 from eva.training.device import device_of
 
 RECORD = 200_000  # bytes that a record takes at most, beside its checkpoint
@@ -153,8 +153,8 @@ def _require_same(path: Path, ours: Run, theirs: Run) -> None:
             )
     if len(theirs.rows) > ours.recipe.epochs:
         raise RecordError(
-            f"{path} has {len(theirs.rows)} epochs already, more than the {ours.recipe.epochs} "
-            "that were asked for.",
+            f"{path} has {counted(len(theirs.rows), 'epoch')} already, more than the "
+            f"{ours.recipe.epochs} that were asked for.",
             "Ask for as many or more, or choose another folder with --out.",
         )
     if theirs.network and ours.network and theirs.network != ours.network:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm  # not tqdm.auto, which wants ipywidgets in a notebook
 
-from eva.record import EpochRow, Run
+from eva.record import EpochRow, Run, counted
 from eva.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ class Progress(Callback):
     def on_fit_end(self, trainer: Trainer, run: Run) -> None:
         """Say how the run ended, where it was stopped early."""
         if self._shows_lines and somebody_looks() and run.status == "stopped":
-            tqdm.write(f"Stopped after {len(run.rows)} of {run.recipe.epochs} epochs.", sys.stderr)
+            done = len(run.rows)
+            tqdm.write(
+                f"Stopped after {done} of {counted(run.recipe.epochs, 'epoch')}.", sys.stderr
+            )
 
 
 def epoch_line(row: EpochRow) -> str:
