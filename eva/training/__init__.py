@@ -3,6 +3,6 @@
 Read :mod:`~eva.training.trainer` first; it is two screens. Each other module holds one thing that
 the loop uses: ``totals`` (the sums of an epoch), ``optimizer`` and ``initialize`` (from the numbers
 of a recipe to PyTorch), ``average`` (averaged weights), ``evaluation``, ``checkpoint``, ``trial``
-(two images before training starts), ``callbacks``, ``device``, ``machine`` and ``stopwatch``.
+(a batch before training starts), ``callbacks``, ``device``, ``machine`` and ``stopwatch``.
 ``lr_finder`` is a training of its own, in which the learning rate rises.
 """

@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from eva.data import Dataset, epoch_order, prepare
 from eva.errors import TrainingError
-from eva.kernels.memory_format import fastest_layout
 from eva.recipe import Recipe
 from eva.seeds import derive_seed, seeded
 from eva.training.callbacks.progress import somebody_looks
@@ -86,7 +85,8 @@ def lr_find(
 
     Raises:
         TrainingError: The range is empty, or the loss was never finite.
-        ForwardError: The model can't run on two images, or does not give a score for each class.
+        ForwardError: The model can't run on a batch, does not give a score for each class, or can't
+            learn.
 
     References:
         Smith: Cyclical Learning Rates for Training Neural Networks, 2017.
@@ -97,8 +97,7 @@ def lr_find(
             f"and {steps}."
         )
     where = select_device(device)
-    layout = fastest_layout(model, data)
-    try_out(model, data, where, layout)
+    layout = try_out(model, data, recipe.batch_size, where).layout
     data = data.to(where)
     copied = copy.deepcopy(model).to(where, memory_format=layout)  # type: ignore[call-overload]
     if seconds is not None:

@@ -26,7 +26,6 @@ from eva.kernels.allocator import allocate_from_heap
 from eva.kernels.compile import compile_model
 from eva.kernels.cuda_graphs import Replayed
 from eva.kernels.gpu_dispatch import small_convolutions
-from eva.kernels.memory_format import fastest_layout
 from eva.recipe import Recipe
 from eva.record import DataInfo, EpochRow, Run
 from eva.seeds import derive_seed, seeded
@@ -70,8 +69,10 @@ class Trainer:
 
     Raises:
         DeviceError: This machine has no such device.
-        ForwardError: The model can't run on two images, or does not give a score for each class.
+        ForwardError: The model can't run on a batch, does not give a score for each class, or can't
+            learn.
         RecipeError: The schedule does not fit so few steps.
+        TrainingError: An argument is of another kind, or the model has nothing to train.
         RecordError: ``out`` can't be written to.
     """
 
@@ -89,6 +90,7 @@ class Trainer:
         compiled: bool = False,
         callbacks: Sequence[Callback] = (),
     ) -> None:
+        _require_kinds(model, recipe, data)
         self.device = select_device(device)
         if self.device.type == "cpu":
             allocate_from_heap()
@@ -100,9 +102,8 @@ class Trainer:
         self.bf16 = bf16
         self.data = data.to(self.device)
         recipe.require_fit(self.steps_per_epoch)
-        layout = fastest_layout(model, data)
-        network = try_out(model, data, self.device, layout)
-        self.model: nn.Module = model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        tried = try_out(model, data, recipe.batch_size, self.device)
+        self.model: nn.Module = model.to(self.device, memory_format=tried.layout)  # type: ignore[call-overload]
         with seeded(self.device, derive_seed("init", seed)):
             initialize(self.model, recipe.init)
         self.average = copy.deepcopy(self.model) if recipe.ema is not None else None
@@ -111,7 +112,7 @@ class Trainer:
         self._generator = Generator(self.device)
         self._average_weight = torch.zeros((), device=self.device)
         self._forward = compile_model(model, recipe.batch_size) if compiled else model
-        fast = layout is torch.channels_last and not compiled  # what the kernels make
+        fast = tried.layout is torch.channels_last and not compiled  # what the kernels make
         self._kernels = small_convolutions(self.device, enabled=fast)
         # On a GPU both halves of a step are captured once and then replayed.
         self._prepare = Replayed(self._batch, self.device, generator=self._generator)
@@ -134,7 +135,7 @@ class Trainer:
             versions=describe_versions(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             status="running",
-            network=network,
+            network=tried.network,
         )
 
     @property
@@ -310,3 +311,15 @@ class Trainer:
                 getattr(callback, moment)(self, *what)
             except StopTraining:
                 self._stopping = True
+
+
+def _require_kinds(model: object, recipe: object, data: object) -> None:
+    """Refuse arguments of another kind, and say what to write."""
+    for name, value, kind, hint in (
+        ("model", model, nn.Module, "Give an instance: Trainer(build_model(), recipe, data)."),
+        ("recipe", recipe, Recipe, "Write Recipe(epochs=15, optimizer=SGD(lr=0.1))."),
+        ("data", data, Dataset, 'Write eva.load_data("mnist").'),
+    ):
+        if not isinstance(value, kind):
+            found = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+            raise TrainingError(f"{name} should be a {kind.__name__}, got {found:.100}.", hint)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset
 from eva.kernels.cpu_kernels import compiler
-from eva.kernels.memory_format import fastest_layout
 from eva.recipe import SGD, Recipe
 from eva.training.lr_finder import lr_find
 from eva.training.trainer import Trainer
+from eva.training.trial import try_out
 
+CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=1, batch_size=64, optimizer=SGD(lr=0.05))
 
 
@@ -35,9 +36,8 @@ class Viewed(nn.Module):
 
 def test_the_layout_is_what_a_network_runs_with(mini: Dataset) -> None:
     plain = nn.Sequential(conv_block(1, 4), gap_head(4))
-    assert fastest_layout(plain, mini) is torch.channels_last
-    assert fastest_layout(Viewed(), mini) is torch.contiguous_format
-    assert fastest_layout(nn.Linear(3, 3), mini) is torch.channels_last  # training says why not
+    assert try_out(plain, mini, 64, CPU).layout is torch.channels_last
+    assert try_out(Viewed(), mini, 64, CPU).layout is torch.contiguous_format
 
 
 def test_the_trial_leaves_everything_as_it_was(mini: Dataset) -> None:
@@ -45,7 +45,7 @@ def test_the_trial_leaves_everything_as_it_was(mini: Dataset) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     strides = [value.stride() for value in model.state_dict().values()]
     torch.manual_seed(0)
-    fastest_layout(model, mini)
+    try_out(model, mini, 64, CPU)
     drawn = torch.rand(3)
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(3))
