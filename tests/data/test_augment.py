@@ -4,15 +4,17 @@ import pytest
 import torch
 import torchvision.transforms.functional as reference
 from torch import Generator, Tensor
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from eva.data import augment
 from eva.recipe import (
     Brightness,
+    CenterCrop,
     Contrast,
     Interpolation,
     RandomCrop,
     RandomErasing,
+    ResizedCrop,
     Rotation,
     Scale,
     Shear,
@@ -33,6 +35,9 @@ ALL_PARTS = [
     Brightness(fraction=0.3),
     Contrast(fraction=0.3),
     RandomErasing(probability=1.0, pixels=8),
+    RandomErasing(1.0, ratio=(0.3, 3.3)),
+    ResizedCrop((0.3, 1.0)),
+    Rotation(10, fill=1.0),
 ]
 
 
@@ -171,3 +176,95 @@ def test_draws_stay_in_their_range() -> None:
     assert ((position // 29 - 14).abs() <= 3).all()
     assert ((position % 29 - 14).abs() <= 3).all()
     assert len(position.unique()) > 30
+
+
+@pytest.mark.parametrize("fill", [0.3, 1.0])
+def test_fill_agrees_with_torchvision(images: Tensor, fill: float) -> None:
+    """But for the edge: there a pixel is a mixture, and torchvision darkens the image's share."""
+    ours = augment.resample(images, [augment.rotation(DEGREES)], fill=fill)
+    moved = augment.resample(images, [augment.shift(PIXELS.float())], fill=fill)
+    for index, image in enumerate(images):
+        degrees, (right, down) = DEGREES[index].item(), PIXELS[index].tolist()
+        theirs = reference.rotate(image, degrees, InterpolationMode.BILINEAR, fill=[fill])
+        share = reference.rotate(torch.ones_like(image), degrees, InterpolationMode.BILINEAR)
+        away = (share < 1e-6) | (share > 1 - 1e-6)
+        assert away.float().mean() > 0.8
+        assert (theirs - ours[index])[away].abs().max() < MAX_ERROR
+        theirs = reference.affine(image, 0.0, [right, down], 1.0, [0.0, 0.0], fill=[fill])
+        assert (theirs - moved[index]).abs().max() < MAX_ERROR
+
+
+def test_each_fill_is_its_own_parts(images: Tensor) -> None:
+    far = Shift(28, fill=1.0), RandomCrop(0, fill=0.25)
+    white = augment.augment(images, (Shift(100, fill=1.0),), Generator().manual_seed(0))
+    assert (white == 1).float().mean() > 0.9
+    both = augment.augment(images, far, Generator().manual_seed(1))
+    first = augment.augment(images, far[:1], Generator().manual_seed(1))
+    assert (both - first).abs().max() < MAX_ERROR  # the second moves nothing and fills nothing
+
+
+def test_center_crop_is_torchvisions_crop_and_resize(images: Tensor) -> None:
+    ours = augment.augment(images, (CenterCrop(22),), Generator().manual_seed(0))
+    for image, mine in zip(images, ours, strict=True):
+        theirs = reference.resize(reference.center_crop(image, [22, 22]), [28, 28], antialias=False)
+        inside = (slice(None), slice(1, -1), slice(1, -1))  # see the part's docstring
+        assert (theirs - mine)[inside].abs().max() < MAX_ERROR
+
+
+def test_a_crop_is_torchvisions_resized_crop(images: Tensor) -> None:
+    top, left, height, width = 3, 6, 20, 16
+    share = torch.tensor([[height / 28, width / 28]]).expand(7, 2)
+    offset = torch.tensor([[top + height / 2 - 14, left + width / 2 - 14]]).expand(7, 2)
+    ours = augment.resample(images, [augment.crop(share, offset)])
+    for image, mine in zip(images, ours, strict=True):
+        theirs = reference.resized_crop(image, top, left, height, width, [28, 28], antialias=False)
+        assert (theirs - mine)[:, 1:-1, 1:-1].abs().max() < MAX_ERROR
+
+
+def test_resized_crops_are_drawn_as_torchvision_draws_them() -> None:
+    part = ResizedCrop((0.2, 0.6))
+    count = 20_000
+    matrices = augment._draw_crop(part, torch.zeros(count, 1, 28, 28), Generator().manual_seed(0))
+    width, height = matrices[:, 0, 0], matrices[:, 1, 1]
+    area, ratio = width * height, width / height
+    assert 0.2 - 1e-6 <= area.min() < 0.201
+    assert 0.599 < area.max() <= 0.6 + 1e-6
+    assert area.mean() == pytest.approx(0.4, abs=0.003)
+    assert ratio.log().mean() == pytest.approx(0, abs=0.005)
+    assert (ratio >= 3 / 4 - 1e-5).all()
+    assert (ratio <= 4 / 3 + 1e-5).all()
+    for share, shift in ((width, matrices[:, 0, 2]), (height, matrices[:, 1, 2])):
+        assert (shift.abs() <= (1 - share) * 14 + 1e-4).all()  # the rectangle lies in the image
+        assert (shift / ((1 - share) * 14)).mean() == pytest.approx(0, abs=0.02)
+    torch.manual_seed(0)
+    theirs = [
+        RandomResizedCrop.get_params(torch.zeros(1, 280, 280), [0.2, 0.6], [3 / 4, 4 / 3])
+        for _ in range(2000)
+    ]
+    their_area = torch.tensor([h * w / 280**2 for _, _, h, w in theirs])
+    assert their_area.mean() == pytest.approx(float(area.mean()), abs=0.015)
+
+
+@pytest.mark.parametrize("part", [CenterCrop(20, probability=0.25), ResizedCrop(probability=0.25)])
+def test_a_probability_leaves_the_others_as_they_are(part: object) -> None:
+    images = torch.rand(1, 1, 28, 28, generator=Generator().manual_seed(0)).expand(4000, 1, 28, 28)
+    changed = augment.augment(images, (part,), Generator().manual_seed(0))
+    same = ((changed - images).abs().amax((1, 2, 3)) < MAX_ERROR).float().mean()
+    assert same == pytest.approx(0.75, abs=0.03)
+
+
+def test_erased_rectangles_have_the_area_and_the_ratios() -> None:
+    images = torch.ones(4000, 1, 28, 28)
+    part = RandomErasing(1.0, pixels=12, ratio=(0.3, 3.3))
+    erased = augment.augment(images, (part,), Generator().manual_seed(0))
+    rows = (erased == 0).any(3).sum((1, 2)).float()
+    columns = (erased == 0).any(2).sum((1, 2)).float()
+    assert torch.equal(rows * columns, (erased == 0).float().sum((1, 2, 3)))
+    large = rows * columns > 64  # where a rounded side still tells the ratio
+    ratio = (rows / columns)[large]
+    assert 0.2 < ratio.min() < 0.4
+    assert 2.7 < ratio.max() < 4.5
+    assert ratio.log().mean() == pytest.approx(0, abs=0.1)
+    assert (rows * columns).max() <= 1.15 * 144
+    square = augment.augment(images, (RandomErasing(1.0),), Generator().manual_seed(0))
+    assert torch.equal((square == 0).any(3).sum((1, 2)), (square == 0).any(2).sum((1, 2)))
