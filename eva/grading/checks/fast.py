@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from eva.data import normalize
 from eva.data.augment import augment
-from eva.errors import EvaError
+from eva.errors import EvaError, RecipeError
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import check, known_checks, run_checks
 from eva.grading.checks.pooling import decide_pooling
@@ -35,7 +35,8 @@ from eva.grading.graph.trial import (
 from eva.json_types import Json
 from eva.recipe import Init, Recipe
 from eva.seeds import seeded
-from eva.training.optimizer import initialize, make_optimizer, set_lr
+from eva.training.initialize import initialize
+from eva.training.optimizer import make_optimizer, set_lr
 
 
 def run_fast_checks(candidate: Candidate, limits: Limits | None = None) -> list[Verdict]:
@@ -291,6 +292,10 @@ def _schedule_problem(recipe: Recipe, images: Images) -> str | None:
     """The first step whose learning rate is no number that PyTorch can take."""
     steps_per_epoch = -(-images.train // recipe.batch_size)
     largest = torch.finfo(torch.float32).max
+    try:
+        recipe.require_fit(steps_per_epoch)
+    except RecipeError as error:
+        return str(error)
     for step in range(recipe.epochs * steps_per_epoch):
         try:
             lr = recipe.lr(step, steps_per_epoch)

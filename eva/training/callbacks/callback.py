@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from eva.training.trainer import Trainer
 
 
-class StopTraining(Exception):  # noqa: N818: it is no error
+class StopTraining(Exception):
     """Raised by a callback to end the run.
 
     The epoch that is running is finished, tested and written down first. The run's status is then
