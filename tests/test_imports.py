@@ -32,7 +32,6 @@ SHARED = {
     "Size",
     "Status",
     "Step",
-    "TARGET",
     "WIDTH",
     "confusion",
     "fits",

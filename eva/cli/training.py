@@ -27,7 +27,7 @@ from eva.cli.options import (
     out,
 )
 
-SECONDS = 7.0  # that `eva lr-find` trains for at most, on networks of the course's size
+_SECONDS = 7.0  # that `eva lr-find` trains for at most, on networks of the course's size
 
 
 def train_command(
@@ -51,13 +51,13 @@ def train_command(
         from eva import plots
         from eva.record import EpochRow, counted
         from eva.submission import load_submission
-        from eva.training.callbacks import Progress
+        from eva.training.callbacks import ProgressBar
         from eva.training.callbacks.progress import epoch_line
         from eva.training.trainer import Trainer
 
         console = err if as_json else out
 
-        class Lines(Progress):
+        class Lines(ProgressBar):
             def on_epoch_end(self, trainer: Trainer, row: EpochRow) -> None:
                 super().on_epoch_end(trainer, row)
                 console.print(epoch_line(row), markup=False, highlight=False)
@@ -148,7 +148,7 @@ def lr_find_command(
             dataset,
             device=device,
             seed=seed,
-            seconds=SECONDS,
+            seconds=_SECONDS,
         )
         if as_json:
             value = {

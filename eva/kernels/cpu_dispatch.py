@@ -134,6 +134,12 @@ def pair(value: Any) -> tuple[Any, Any]:
 def _usable() -> bool:
     """Whether this is Linux and the kernels compile here."""
     if sys.platform != "linux":  # elsewhere the compiler seldom has OpenMP
+        warnings.warn(
+            "eva's kernels for small convolutions are made on Linux only, so PyTorch's are used, "
+            "which are slower with few channels. Nothing else changes.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
         return False
     try:
         cpu_kernels.library()

@@ -79,7 +79,7 @@ Augmentation = Annotated[
     | RandomErasing,
     Field(discriminator="kind"),
 ]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+PositiveCount = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Recipe(Part):
@@ -105,8 +105,8 @@ class Recipe(Part):
 
     later: ClassVar[tuple[str, ...]] = ("l1", "clip_grad_norm")
 
-    epochs: Count = 15
-    batch_size: Count = 128
+    epochs: PositiveCount = 15
+    batch_size: PositiveCount = 128
     optimizer: Optimizer = SGD()
     schedule: Schedule = Constant()
     augment: Annotated[tuple[Augmentation, ...], Field(strict=False)] = ()

@@ -22,7 +22,7 @@ from eva.training.callbacks.progress import somebody_looks
 from eva.training.device import select_device
 from eva.training.initialize import initialize
 from eva.training.optimizer import clip_gradients, make_optimizer, penalized, set_lr
-from eva.training.trial import try_out
+from eva.training.trial import try_model
 
 SMOOTHING = 0.9  # of the running mean of the loss
 GIVE_UP = 4.0  # times the best loss, where the test ends
@@ -97,7 +97,7 @@ def lr_find(
             f"and {steps}."
         )
     where = select_device(device)
-    layout = try_out(model, data, recipe.batch_size, where).layout
+    layout = try_model(model, data, recipe.batch_size, where).layout
     data = data.to(where)
     copied = copy.deepcopy(model).to(where, memory_format=layout)  # type: ignore[call-overload]
     if seconds is not None:

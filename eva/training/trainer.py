@@ -30,7 +30,7 @@ from eva.recipe import Recipe
 from eva.record import DataInfo, EpochRow, Run
 from eva.seeds import derive_seed, seeded
 from eva.training.average import average_weight, update_average
-from eva.training.callbacks import Callback, Progress, StopTraining
+from eva.training.callbacks import Callback, ProgressBar, StopTraining
 from eva.training.checkpoint import TrainingState, load_checkpoint, require_room, save_run
 from eva.training.device import select_device
 from eva.training.evaluation import confusion, evaluate
@@ -45,7 +45,7 @@ from eva.training.optimizer import (
 )
 from eva.training.stopwatch import Stopwatch
 from eva.training.totals import EpochTotals
-from eva.training.trial import try_out
+from eva.training.trial import try_model
 
 AT_ONCE = {"cpu": 8, "cuda": 32, "mps": 8}  # batches augmented together: fewer kernels to start
 
@@ -65,7 +65,7 @@ class Trainer:
         name: What the record calls the submission.
         bf16: Run the forward pass in bfloat16 autocast.
         compiled: Run the model through :func:`eva.kernels.compile.compile_model`.
-        callbacks: Called in this order; a :class:`Progress` is added where none is among them.
+        callbacks: Called in this order; a :class:`ProgressBar` is added where none is among them.
 
     Raises:
         DeviceError: This machine has no such device.
@@ -97,12 +97,12 @@ class Trainer:
         self.recipe = recipe
         self.seed = seed
         self.out = None if out is None else Path(out)
-        shown = any(isinstance(callback, Progress) for callback in callbacks)
-        self.callbacks = [*callbacks] if shown else [Progress(), *callbacks]
+        shown = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        self.callbacks = [*callbacks] if shown else [ProgressBar(), *callbacks]
         self.bf16 = bf16
         self.data = data.to(self.device)
         recipe.require_fit(self.steps_per_epoch)
-        tried = try_out(model, data, recipe.batch_size, self.device)
+        tried = try_model(model, data, recipe.batch_size, self.device)
         self.model: nn.Module = model.to(self.device, memory_format=tried.layout)  # type: ignore[call-overload]
         with seeded(self.device, derive_seed("init", seed)):
             initialize(self.model, recipe.init)

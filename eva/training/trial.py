@@ -42,7 +42,7 @@ class Trial:
     network: str
 
 
-def try_out(model: nn.Module, data: Dataset, batch_size: int, device: torch.device) -> Trial:
+def try_model(model: nn.Module, data: Dataset, batch_size: int, device: torch.device) -> Trial:
     """Run a copy of a model as it will be trained and tested, before it is.
 
     The model and all random state are left as they are.

@@ -14,7 +14,7 @@ from eva.kernels.cpu_kernels import compiler
 from eva.recipe import SGD, Recipe
 from eva.training.lr_finder import lr_find
 from eva.training.trainer import Trainer
-from eva.training.trial import try_out
+from eva.training.trial import try_model
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=1, batch_size=64, optimizer=SGD(lr=0.05))
@@ -36,8 +36,8 @@ class Viewed(nn.Module):
 
 def test_the_layout_is_what_a_network_runs_with(mini: Dataset) -> None:
     plain = nn.Sequential(conv_block(1, 4), gap_head(4))
-    assert try_out(plain, mini, 64, CPU).layout is torch.channels_last
-    assert try_out(Viewed(), mini, 64, CPU).layout is torch.contiguous_format
+    assert try_model(plain, mini, 64, CPU).layout is torch.channels_last
+    assert try_model(Viewed(), mini, 64, CPU).layout is torch.contiguous_format
 
 
 def test_the_trial_leaves_everything_as_it_was(mini: Dataset) -> None:
@@ -45,7 +45,7 @@ def test_the_trial_leaves_everything_as_it_was(mini: Dataset) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     strides = [value.stride() for value in model.state_dict().values()]
     torch.manual_seed(0)
-    try_out(model, mini, 64, CPU)
+    try_model(model, mini, 64, CPU)
     drawn = torch.rand(3)
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(3))

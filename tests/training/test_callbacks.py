@@ -17,7 +17,7 @@ from eva.data import Dataset
 from eva.errors import TrainingError
 from eva.recipe import SGD, Recipe
 from eva.record import EpochRow, Run
-from eva.training.callbacks import Callback, EarlyStopping, Progress, StopTraining
+from eva.training.callbacks import Callback, EarlyStopping, ProgressBar, StopTraining
 from eva.training.trainer import Trainer
 
 RECIPE = Recipe(epochs=4, batch_size=64, optimizer=SGD(0.05))
@@ -119,7 +119,7 @@ def test_somebody_who_looks_sees_a_bar_and_a_line_an_epoch(
     quiet = Terminal()
     monkeypatch.setattr(sys, "stderr", quiet)
     Trainer(
-        make_model(), RECIPE, tiny, device="cpu", callbacks=[Progress(bar=False, lines=False)]
+        make_model(), RECIPE, tiny, device="cpu", callbacks=[ProgressBar(bar=False, lines=False)]
     ).fit()
     assert quiet.getvalue() == ""
 

@@ -15,7 +15,7 @@ from eva.data import Dataset
 from eva.errors import ForwardError, TrainingError
 from eva.recipe import SGD, Recipe
 from eva.training.trainer import Trainer
-from eva.training.trial import try_out
+from eva.training.trial import try_model
 
 RECIPE = Recipe(epochs=1, batch_size=64, optimizer=SGD(0.05))
 CPU = torch.device("cpu")
@@ -150,7 +150,7 @@ def test_what_runs_with_the_recipes_batch_is_trained(tiny: Dataset) -> None:
 
 def test_a_network_is_known_by_what_it_runs(tiny: Dataset) -> None:
     def digest(model: nn.Module) -> str:
-        return try_out(model, tiny, 64, CPU).network
+        return try_model(model, tiny, 64, CPU).network
 
     def net(padding: int = 0, dropout: float = 0.1, relu: type[nn.Module] = nn.ReLU) -> nn.Module:
         body = nn.Conv2d(1, 4, 3, padding=padding), relu(), nn.Dropout(dropout)

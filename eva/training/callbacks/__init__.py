@@ -5,6 +5,6 @@
 
 from eva.training.callbacks.callback import Callback, StopTraining
 from eva.training.callbacks.early_stopping import EarlyStopping
-from eva.training.callbacks.progress import Progress
+from eva.training.callbacks.progress import ProgressBar
 
-__all__ = ["Callback", "EarlyStopping", "Progress", "StopTraining"]
+__all__ = ["Callback", "EarlyStopping", "ProgressBar", "StopTraining"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from eva.training.trainer import Trainer
 
 
-class Progress(Callback):
+class ProgressBar(Callback):
     """Show how far a training is. A trainer adds one where none is among its callbacks.
 
     Nothing is shown where nobody looks: neither a terminal nor a notebook is there.
