@@ -302,7 +302,8 @@ def test_elsewhere_than_on_linux_nothing_is_compiled(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("compiled"))
-    assert not cpu_dispatch._usable()
+    with pytest.warns(RuntimeWarning, match="made on Linux only, so PyTorch's are used"):
+        assert not cpu_dispatch._usable()
 
 
 def test_the_library_is_compiled_once(kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
