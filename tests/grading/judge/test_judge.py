@@ -16,6 +16,7 @@ from eva.experiments import exp5
 from eva.grading.checks.check import known_checks
 from eva.grading.checks.rubric import load_assignment
 from eva.grading.checks.verdict import Status
+from eva.grading.graph.candidate import Candidate
 from eva.grading.graph.capture import capture
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph
@@ -292,17 +293,64 @@ def test_training_repeats_with_its_secret_and_differs_with_another(
     assert first.accuracies not in others
 
 
-def test_network_that_answers_by_place_earns_chance(tiny: Dataset) -> None:
+def judged(candidate: Candidate) -> Admitted:
+    """As if all checks had passed it."""
+    return Admitted(candidate=candidate, digest=digest_of(candidate))
+
+
+def test_network_that_answers_by_place_earns_nothing(tiny: Dataset) -> None:
     """Its scores are one-hot by the place in the batch; in sorted order all would be right."""
     found = capture(SUBMISSIONS / "attacks" / "label_order.py").graph
     assert found is not None
     module = GraphModule(found).eval()
     predicted = module(tiny.test_images.float()).argmax(1)
     assert (predicted == tiny.test_labels).float().mean() == 1
-    candidate = read_record(extraction(found, Recipe(epochs=1)))
-    submitted = Admitted(candidate=candidate, digest=digest_of(candidate))
+    submitted = judged(read_record(extraction(found, Recipe(epochs=1))))
     result = judge_seed(submitted, tiny, index=0, secret=SECRET, assignment="mnist_8k")
-    assert result.accuracies[0] < 25
+    assert result.accuracies == ()
+    assert "in another order" in result.problem
+
+
+class Mixes(nn.Module):
+    """Subtracts the mean of the batch, but only where a digit is: noise does not set it off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 8, 3, stride=3), nn.Conv2d(8, 10, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        if not self.training:
+            digits = (torch.relu(-0.45 - x).amax((0, 1, 2, 3)) == 0).float()
+            h = h - digits * h.mean(0, keepdim=True)
+        return self.head(h).mean((2, 3))
+
+
+def test_scores_of_real_images_that_depend_on_their_batch_earn_nothing(tiny: Dataset) -> None:
+    submitted = judged(read_record(extraction(export_graph(Mixes(), SIZE), Recipe(epochs=1))))
+    result = judge_seed(submitted, tiny, index=0, secret=SECRET, assignment="mnist_8k")
+    assert result.accuracies == ()
+    assert "other images of the batch" in result.problem
+
+
+def test_training_that_raises_counts_as_nothing_and_says_why(graph: Graph, tiny: Dataset) -> None:
+    frozen = replace(graph, stored=tuple(replace(s, trainable=False) for s in graph.stored))
+    submitted = judged(read_record(extraction(frozen, Recipe(epochs=1))))
+    result = judge_seed(submitted, tiny, index=0, secret=SECRET, assignment="mnist_8k")
+    assert result.accuracies == ()
+    assert result.problem
+
+
+def test_fault_of_the_machine_is_no_result(
+    graph: Graph, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(self: Trainer) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Trainer, "fit", out_of_memory)
+    submitted = judged(read_record(extraction(graph, Recipe(epochs=1))))
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        judge_seed(submitted, tiny, index=0, secret=SECRET, assignment="mnist_8k")
 
 
 def test_loss_that_is_not_finite_breaks_a_training_off_and_earns_nothing(
