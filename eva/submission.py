@@ -128,24 +128,61 @@ def import_target(target: str | Path) -> ModuleType:
     Raises:
         SubmissionError: Nothing is there, or importing it raised.
     """
+    path = find_file(target)
+    try:
+        return importlib.import_module(str(target)) if path is None else _import_file(path)
+    except ModuleNotFoundError as error:
+        if path is None and error.name and str(target).startswith(error.name):
+            raise _no_module(target) from error
+        raise _import_error(target, path or Path(target), error) from error
+    except (Exception, SystemExit) as error:
+        raise _import_error(target, path or Path(target), error) from error
+
+
+def find_file(target: str | Path) -> Path | None:
+    """The file of a submission: itself, or a folder's submission.py; None for a dotted name.
+
+    Raises:
+        SubmissionError: There is no such file; the message says what was looked for.
+    """
     path = Path(target)
     if path.is_dir():
         path = path / "submission.py"
         if not path.is_file():
-            raise SubmissionError(f"the folder {target} holds no submission.py.", EXAMPLE)
-    is_file = path.suffix == ".py" or len(path.parts) > 1
-    if is_file and not path.is_file():
-        raise SubmissionError(f"there is no file {target}.", f"You are in {Path.cwd()}.")
-    try:
-        return _import_file(path) if is_file else importlib.import_module(str(target))
-    except ModuleNotFoundError as error:
-        if not is_file and error.name and str(target).startswith(error.name):
             raise SubmissionError(
-                f"there is no module {target}.", "Give a path that ends in .py, or a dotted name."
-            ) from error
-        raise _import_error(target, path, error) from error
-    except (Exception, SystemExit) as error:
-        raise _import_error(target, path, error) from error
+                f"the folder {target} holds no submission.py.", "Name the file itself."
+            )
+    elif path.suffix != ".py" and len(path.parts) == 1:
+        return None
+    if not path.is_file():
+        raise SubmissionError(f"there is no file {target}.", f"You are in {Path.cwd()}.")
+    return path
+
+
+def require_submission(target: str | Path) -> None:
+    """Refuse a path or module that is not there, before anything is run.
+
+    Raises:
+        SubmissionError: The message says what was looked for.
+    """
+    if find_file(target) is None and not _module_exists(str(target)):
+        raise _no_module(target)
+
+
+def _module_exists(name: str) -> bool:
+    """Whether a dotted name can be imported; a package of it that raises counts as there."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
+    except Exception:
+        return True
+
+
+def _no_module(target: str | Path) -> SubmissionError:
+    return SubmissionError(
+        f"there is no module {target}.", "Give a path that ends in .py, or a dotted name."
+    )
 
 
 def _import_file(path: Path) -> ModuleType:

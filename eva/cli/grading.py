@@ -134,7 +134,8 @@ def grade_command(
             raise typer.BadParameter(
                 "these options are of an official grading", param_hint="without --official"
             )
-        from eva.grading.practice.grade import Grading, require_submission
+        from eva.grading.practice.grade import Grading
+        from eva.submission import require_submission
 
         console = err if as_json else out
         for submission in submissions:

@@ -27,7 +27,7 @@ from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.candidate import TEXT
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.trial import first_line, memory_problem, sample
+from eva.grading.graph.trial import first_line, is_the_machines, memory_problem, sample
 from eva.grading.judge.admitted import Admitted, digest_of, read_record
 from eva.grading.judge.initial_weights import draw_initial
 from eva.grading.sandbox.outcome import Extraction
@@ -149,7 +149,7 @@ def judge_seed(
         problem = memory_problem(trainer.model, sample(trainer.data)) or ""
         accuracies = () if problem else tuple(row.test_accuracy for row in run.rows)
     except Exception as error:  # whatever a stranger's graph and recipe make PyTorch say
-        if _is_the_machines(error):
+        if is_the_machines(error):
             raise
         problem = error.problem if isinstance(error, TrainingError) else first_line(error)
     return SeedResult(
@@ -158,14 +158,6 @@ def judge_seed(
         seconds=time.perf_counter() - started,
         parameters=_parameters(submitted, graph),
         problem=problem,
-    )
-
-
-def _is_the_machines(error: Exception) -> bool:
-    """Whether training might go well on another machine, or at another time."""
-    cause = error.__cause__ if isinstance(error, TrainingError) else error
-    return isinstance(cause, (MemoryError, OSError, torch.OutOfMemoryError)) or any(
-        words in str(cause) for words in ("allocate memory", "CUDA error", "CUDA driver")
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from eva.data import Dataset, DataWarning, load_data
-from eva.errors import DataError, RecordError, SubmissionError, TrainingError
+from eva.errors import DataError, EvaError, RecordError
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import known_checks, run_checks
 from eva.grading.checks.fast import run_fast_checks
@@ -19,10 +18,11 @@ from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import Captured, capture
-from eva.grading.graph.trial import memory_problem, sample
+from eva.grading.graph.trial import first_line, is_the_machines, memory_problem, sample
 from eva.grading.practice.cache import CachedRun, Facts, RunCache
 from eva.json_types import Json
 from eva.record import EpochRow
+from eva.submission import require_submission
 from eva.training.callbacks import Callback
 from eva.training.trainer import Trainer
 
@@ -76,27 +76,6 @@ def grade(
 def check(submission: str | Path, assignment: str | Path = "mnist_8k", *, hints: int = 0) -> Report:
     """Run the fast checks alone; see :func:`grade`."""
     return Grading(submission, load_assignment(assignment)).report(train=False, hints=hints)
-
-
-def require_submission(target: str | Path) -> None:
-    """Refuse a path or module that is not there, before anything is run.
-
-    Raises:
-        SubmissionError: The message says what was looked for.
-    """
-    path = Path(target)
-    if path.is_dir():
-        if not (path / "submission.py").is_file():
-            raise SubmissionError(
-                f"the folder {target} holds no submission.py.", "Name the file itself."
-            )
-    elif path.suffix == ".py" or len(path.parts) > 1:
-        if not path.is_file():
-            raise SubmissionError(f"there is no file {target}.", f"You are in {Path.cwd()}.")
-    elif not _module_exists(str(target)):
-        raise SubmissionError(
-            f"there is no module {target}.", "Give a path that ends in .py, or a dotted name."
-        )
 
 
 class Grading:
@@ -238,12 +217,11 @@ class Grading:
                     self._store.forget(facts)
                     trainer = self._trainer(data, facts)
                     run = trainer.fit()
-        except TrainingError as error:
-            if trainer.run.status != "diverged":
+        except Exception as error:  # whatever a student's graph and recipe make PyTorch say
+            if is_the_machines(error):
                 raise
-            return Verdict.failed(
-                f"training stopped: {error.problem}\n{error.hint}", {"note": "training stopped"}
-            )
+            why = str(error) if isinstance(error, EvaError) else first_line(error)
+            return Verdict.failed(f"training stopped: {why}", {"note": "training stopped"})
         problem = memory_problem(trainer.model, sample(trainer.data))
         if problem is not None:
             note: dict[str, Json] = {"note": "evaluation has a memory"}
@@ -295,13 +273,3 @@ def _skipped(message: str, note: str, *checks: str) -> dict[str, Verdict]:
         name: replace(Verdict.skipped(message, {"note": note}), check=name)
         for name in checks or known_checks(trains=True)
     }
-
-
-def _module_exists(name: str) -> bool:
-    """Whether a dotted name can be imported; a package of it that raises counts as there."""
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ModuleNotFoundError, ValueError):
-        return False
-    except Exception:
-        return True

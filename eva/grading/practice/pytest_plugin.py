@@ -19,7 +19,8 @@ from eva.errors import EvaError
 from eva.grading.checks.report import Report, Row
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
-from eva.grading.practice.grade import Grading, require_submission
+from eva.grading.practice.grade import Grading
+from eva.submission import require_submission
 
 
 class CheckFailed(Exception):

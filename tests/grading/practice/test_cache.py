@@ -339,3 +339,34 @@ def test_a_folder_that_is_a_file_is_named(graded: Grade, tmp_path: Path) -> None
     (tmp_path / "taken").write_text("")
     with pytest.raises(GradingError, match="taken can't be written"):
         graded(out=tmp_path / "taken")
+
+
+def test_scores_that_depend_on_the_batch_count_for_nothing(
+    graded: Grade, net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "eva.grading.practice.grade.memory_problem", lambda model, images: "they change."
+    )
+    report, _ = graded()
+    first, second = (row.verdict for row in report.rows[6:])
+    assert first.status is Status.FAILED
+    assert "training counts for nothing: they change." in first.message
+    assert second.status is Status.SKIPPED
+
+
+def test_training_that_raises_is_a_verdict_and_a_full_disk_is_not(
+    graded: Grade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(error: Exception) -> Callable[..., None]:
+        def fit(self: object, *, resume: bool = False) -> None:
+            raise error
+
+        return fit
+
+    monkeypatch.setattr("eva.training.trainer.Trainer.fit", raises(ZeroDivisionError("0 / 0")))
+    report, _ = graded()
+    assert report.rows[6].verdict.status is Status.FAILED
+    assert "ZeroDivisionError: 0 / 0" in report.rows[6].verdict.message
+    monkeypatch.setattr("eva.training.trainer.Trainer.fit", raises(OSError("the disk is full")))
+    with pytest.raises(OSError, match="disk is full"):
+        graded()
