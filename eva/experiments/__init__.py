@@ -1,1 +1,1 @@
-"""The five experiments of the course, and its own answer. Each module is a submission."""
+"""The five experiments, the course's own answer, and those to two smaller assignments."""
