@@ -76,16 +76,16 @@ def _entries(upload: Upload) -> Iterator[ArchiveEntry]:
     path = upload.path
     mode = path.lstat().st_mode
     if stat.S_ISDIR(mode):
-        yield from _in_folder(path)
+        yield from _in_folder(upload)
     elif stat.S_ISREG(mode) and path.name.lower().endswith(ARCHIVES):
         yield from _in_archive(path, MAX_CLASS_BYTES if upload.of_class else MAX_BYTES)
     else:
-        yield _on_disk(path, path.parent)
+        yield _on_disk(path, upload)
 
 
-def _in_folder(top: Path) -> Iterator[ArchiveEntry]:
+def _in_folder(upload: Upload) -> Iterator[ArchiveEntry]:
     """Folder by folder, sorted in each."""
-    waiting, count = [top], 0
+    waiting, count = [upload.path], 0
     while waiting:
         for path in sorted(waiting.pop().iterdir()):
             if path.is_dir() and not path.is_symlink():
@@ -94,12 +94,13 @@ def _in_folder(top: Path) -> Iterator[ArchiveEntry]:
             count += 1
             if count > MAX_ITEMS:
                 raise Refused(f"it holds more than {MAX_ITEMS:,} files")
-            yield _on_disk(path, top)
+            yield _on_disk(path, upload)
 
 
-def _on_disk(path: Path, top: Path) -> ArchiveEntry:
+def _on_disk(path: Path, upload: Upload) -> ArchiveEntry:
     info = path.lstat()
-    inside = PurePosixPath(path.relative_to(top).as_posix())
+    below = path.name if path == upload.path else path.relative_to(upload.path).as_posix()
+    inside = PurePosixPath(below)
     if stat.S_ISLNK(info.st_mode):
         kind = EntryKind.LINK
     else:

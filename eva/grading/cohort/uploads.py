@@ -142,7 +142,7 @@ def student_of(path: PurePath) -> str:
 
 def is_noise(path: PurePath) -> bool:
     """Whether a file manager, an editor or an interpreter has put this beside students' files."""
-    return any(part.lower() in _NOISE or part.startswith("._") for part in path.parts)
+    return path.name.startswith("._") or not _NOISE.isdisjoint(map(str.lower, path.parts))
 
 
 def _in_folder(path: Path) -> list[Upload]:
