@@ -13,6 +13,7 @@ from eva.jobs.plan import Result as Result
 from eva.jobs.plan import Task as Task
 from eva.jobs.plan import Work as Work
 from eva.jobs.plan import perform as perform
+from eva.jobs.selection import WORKER_MEMORY as WORKER_MEMORY
 from eva.jobs.selection import EngineName as EngineName
 from eva.jobs.selection import default_jobs as default_jobs
 from eva.jobs.selection import select_engine as select_engine

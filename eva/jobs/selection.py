@@ -9,9 +9,8 @@ from pathlib import Path
 from eva.jobs.engine import Engine
 from eva.jobs.plan import Plan
 
-TRAINING_MEMORY = (
-    1.5e9  # bytes that a process training at batch size 128 is given: twice what it takes
-)
+WORKER_MEMORY = 8_000_000_000  # bytes that a worker may take; what needs more is refused
+TRAINING_MEMORY = 1.5e9  # bytes for a training at batch size 128: twice what it takes
 
 
 class EngineName(StrEnum):

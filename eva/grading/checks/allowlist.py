@@ -24,6 +24,7 @@ from eva.grading.graph.execution import steps
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.nodes import Node, Program, Role
 from eva.grading.graph.trial import LARGEST, Images, batch_sizes
+from eva.jobs import WORKER_MEMORY
 from eva.recipe import RandomCrop, RandomErasing, Recipe, Shift
 
 MAX_NUMBERS = 8_000_000  # computed for one image; the reference computes 0.2 million
@@ -31,6 +32,7 @@ MAX_FIXED = 64_000_000  # computed whatever the batch
 MAX_BATCH = 8192
 MAX_AUGMENTATIONS = 16
 MAX_PIXELS = 56  # of a shift, a padding or an erased square: twice the image
+_KEPT = 8  # bytes of a number that a layer gives and of its gradient, in float32
 _BATCHES = (3, 5, 8)  # of the checks, beside those of training and evaluation
 _FACTOR = 20  # times the work that a person would be asked about
 
@@ -126,7 +128,13 @@ def admit(graph: Graph, recipe: Recipe | None, images: Images) -> None:
             sizes = batch_sizes(recipe, images, training=training)
             tried = () if training else _BATCHES
             for size in sorted({*sizes, *(min(size, LARGEST) for size in sizes), *tried}):
-                _require_small(graph, program, size, images)
+                numbers = _require_small(graph, program, size, images)
+                if training and numbers * _KEPT > WORKER_MEMORY:
+                    raise GradingError(
+                        f"a batch of {size:,} images computes {numbers:,} numbers, and training "
+                        f"keeps them: more than the {WORKER_MEMORY:,} bytes of a worker.",
+                        "A smaller batch_size, or fewer channels, needs less.",
+                    )
 
 
 def _stored(graph: Graph) -> int:
@@ -181,8 +189,8 @@ def _literals(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _require_small(graph: Graph, program: Program, batch: int, images: Images) -> None:
-    """Run a program on fake images, and add up what it would compute."""
+def _require_small(graph: Graph, program: Program, batch: int, images: Images) -> int:
+    """Run a program on fake images; how many numbers it would compute."""
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:
         tensors = {s.name: torch.empty(s.data.shape, dtype=s.data.dtype) for s in graph.stored}
         image = torch.empty((batch, *images.size))
@@ -202,7 +210,7 @@ def _require_small(graph: Graph, program: Program, batch: int, images: Images) -
             raise
         except Exception as error:  # whatever an operation says of shapes that do not fit
             if batch == 1:
-                return  # a norm of one value an image: the check of the shapes tells it
+                return 0  # a norm of one value an image: the check of the shapes tells it
             text = (str(error).strip().splitlines() or [""])[0][:200]
             raise GradingError(
                 f"the graph can't run on a batch of {batch}: {type(error).__name__}: {text}"
@@ -210,6 +218,7 @@ def _require_small(graph: Graph, program: Program, batch: int, images: Images) -
         work = counter.get_total_flops() // batch
     if work > _FACTOR * MAX_WORK:
         raise GradingError(f"an image takes {work:,} multiplications and additions.")
+    return numbers
 
 
 def _require_tame_size(node: Node, value: object) -> None:
