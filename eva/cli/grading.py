@@ -32,11 +32,11 @@ from eva.cli.cohort import (
 )
 from eva.cli.options import (
     INTERRUPTED,
-    AssignmentOption,
     DataDirOption,
     DeviceOption,
     HintsOption,
     JsonOption,
+    OwnAssignmentOption,
     SubmissionArgument,
     err,
     friendly_errors,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 def check_command(
     submission: SubmissionArgument,
-    assignment: AssignmentOption = "mnist_8k",
+    assignment: OwnAssignmentOption = None,
     hints: HintsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,6 +59,7 @@ def check_command(
     with friendly_errors():
         from eva.grading.practice.grade import check
 
+        assignment = assignment or _own_assignment([submission])
         _load_rubric(assignment)
         report = check(submission, assignment, hints=hints)
         if as_json:
@@ -76,7 +77,7 @@ def grade_command(
             "folders and archives of submissions, and a roster (.csv)."
         ),
     ],
-    assignment: AssignmentOption = "mnist_8k",
+    assignment: OwnAssignmentOption = None,
     data_dir: DataDirOption = None,
     data: Annotated[
         str, typer.Option("--data", help="mnist; auto trains on mnist-mini where MNIST is not.")
@@ -110,6 +111,8 @@ def grade_command(
     """
     reports = []
     with friendly_errors():
+        untrusted = official or merge_
+        assignment = assignment or _own_assignment([] if untrusted else submissions)
         rubric = _load_rubric(assignment)
         targets = targets_of(report)
         if merge_:
@@ -172,7 +175,7 @@ def grade_command(
 
 def watch_command(
     submission: SubmissionArgument,
-    assignment: AssignmentOption = "mnist_8k",
+    assignment: OwnAssignmentOption = None,
     hints: HintsOption = 0,
 ) -> None:
     """Run the fast checks at every save, until Ctrl-C."""
@@ -180,6 +183,7 @@ def watch_command(
         from eva.grading.checks.report import Report
         from eva.grading.practice.watch import watch
 
+        assignment = assignment or _own_assignment([submission])
         _load_rubric(assignment)
 
         def show(result: Report | EvaError) -> None:
@@ -194,6 +198,19 @@ def watch_command(
             watch(submission, assignment, show=show, hints=hints)
         except KeyboardInterrupt:
             out.print()
+
+
+def _own_assignment(submissions: Sequence[str]) -> str:
+    """The assignment of the folders that the submissions are in; the default without one."""
+    from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, assignment_of
+
+    found = sorted({assignment_of(submission) for submission in submissions})
+    if len(found) > 1:
+        raise typer.BadParameter(
+            f"these submissions are of different assignments: {', '.join(found)}. Name one.",
+            param_hint="--assignment",
+        )
+    return found[0] if found else DEFAULT_ASSIGNMENT
 
 
 def _load_rubric(name: str) -> Assignment:

@@ -52,6 +52,14 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Of weights, order and a
 AssignmentOption = Annotated[
     str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
 ]
+OwnAssignmentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--assignment",
+        help="Its name, or a folder with assignment.toml. Default: the folder's own, or mnist_8k.",
+        show_default=False,
+    ),
+]
 HintsOption = Annotated[
     int, typer.Option("--hints", count=True, help="One more hint a failed check; repeat for more.")
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from eva.grading.checks.rubric import Assignment, CheckSpec
+from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, Assignment, CheckSpec, assignment_of
 from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
 from eva.record import Run
@@ -221,9 +221,14 @@ class Report:
         }
 
     def _everything(self) -> str:
-        front_door = f"`pytest assignments/{self.assignment.name}`"
-        trains = self.assignment.limits is not None
-        return f"{front_door} or `eva grade {self.submission}`" if trains else front_door
+        """The command that runs all checks on this submission."""
+        place = Path(self.submission)
+        if self.assignment.limits is None:  # nothing is trained, so pytest alone has its checks
+            return f"`pytest {_typed(str(place.parent if place.suffix == '.py' else place))}`"
+        named = self.assignment.name
+        found = named == DEFAULT_ASSIGNMENT or assignment_of(place) != DEFAULT_ASSIGNMENT
+        more = "" if found else f" --assignment {named}"
+        return f"`eva grade {_typed(self.submission)}{more}`"
 
     def _total(self) -> str:
         return f"{self.points}/{self.assignment.points}"
@@ -254,6 +259,11 @@ def _note(verdict: Verdict, room: int) -> str:
         case _:
             text = ""
     return text if len(text) <= room else f"{text[: room - 1]}…"
+
+
+def _typed(path: str) -> str:
+    """A path as any shell takes it."""
+    return f'"{path}"' if " " in path else path
 
 
 def _points(count: int) -> str:

@@ -19,6 +19,7 @@ from eva.grading.checks.check import known_checks
 from eva.grading.checks.verdict import Limits
 from eva.json_types import FrozenModel
 
+DEFAULT_ASSIGNMENT = "mnist_8k"
 _SHIPPED = Path(__file__).parents[2] / "assignments"
 _CHECKOUT = Path(__file__).parents[3] / "assignments"
 
@@ -159,6 +160,8 @@ def assignment_file(name: str | Path) -> Path:
     if path.suffix == ".toml":
         return path
     folder = path if len(path.parts) > 1 else _folders().get(str(name))
+    if folder is None and (path / "assignment.toml").is_file():
+        folder = path
     if folder is None:
         raise _unknown(str(name))
     return folder / "assignment.toml"
@@ -167,6 +170,25 @@ def assignment_file(name: str | Path) -> Path:
 def assignment_names() -> list[str]:
     """Names of all assignments that this eva knows."""
     return list(_folders())
+
+
+def assignment_of(submission: str | Path) -> str:
+    """The assignment of the folder that a submission is in, as `eva new` wrote it.
+
+    Returns:
+        Its name where eva brings it, so that the copy's own limits do not count; the folder where
+        the assignment is an instructor's; :data:`DEFAULT_ASSIGNMENT` where there is none.
+    """
+    path = Path(submission)
+    folder = path if path.is_dir() else path.parent
+    if path.suffix != ".py" and not path.is_dir():
+        return DEFAULT_ASSIGNMENT
+    try:
+        value = tomllib.loads((folder / "assignment.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return DEFAULT_ASSIGNMENT
+    name = value.get("name")
+    return name if name in _folders() else str(folder)
 
 
 def assignments_folder() -> Path:

@@ -160,3 +160,47 @@ def test_the_workflow_parses_and_its_shell_too(name: str) -> None:
     for script in scripts:
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
         assert "secrets." not in script
+
+
+def _own(folder: str, name: str, **changes: str) -> None:
+    """A folder of an assignment whose file was changed."""
+    new_folder("mnist_8k", folder)
+    file = Path(folder) / "assignment.toml"
+    text = file.read_text(encoding="utf-8").replace('name = "mnist_8k"', f'name = "{name}"')
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text, encoding="utf-8")
+    Path(folder, "submission.py").write_text(
+        "from eva.experiments.exp4 import RECIPE, build_model\n", encoding="utf-8"
+    )
+
+
+def test_a_folder_is_checked_by_its_own_assignment() -> None:
+    _own("mine", "of_my_course", finite="short")
+    for target in ("mine", "mine/submission.py"):
+        result = runner.invoke(app, ["check", target])
+        assert "(batch, 10) short numbers" in result.output
+    assert "`eva grade mine/submission.py`" in " ".join(result.output.split())
+    result = runner.invoke(app, ["check", "mine", "--assignment", "mnist_8k"])
+    assert "(batch, 10) finite numbers" in result.output
+    new_folder("receptive_field", "other")
+    assert "pytest" in runner.invoke(app, ["check", "other"]).output
+
+
+def test_a_changed_copy_of_an_assignment_of_ours_does_not_count() -> None:
+    _own("mine", "mnist_8k", finite="short")
+    assert "(batch, 10) finite numbers" in runner.invoke(app, ["check", "mine"]).output
+
+
+def test_submissions_of_two_assignments_are_not_graded_by_one() -> None:
+    _own("mine", "of_my_course")
+    result = runner.invoke(app, ["grade", "mine", "eva.experiments.exp4"])
+    assert result.exit_code == 2
+    assert "different assignments" in " ".join(result.output.split())
+
+
+def test_what_is_next_is_the_command_that_grades_this_submission() -> None:
+    _own("my work", "mnist_8k")
+    result = runner.invoke(app, ["check", "my work"])
+    assert 'now all of it: `eva grade "my work"`' in " ".join(result.output.split())
