@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,25 @@ def test_all_systems_and_versions_are_tried() -> None:
     named = [text.rpartition(" ")[2] for text in PYPROJECT["project"]["classifiers"]]
     assert [text for text in named if text.startswith("3.")] == matrix["python"]
     assert PYPROJECT["project"]["requires-python"] == f">={matrix['python'][0]}"
+
+
+def test_portable_tests_are_collected_where_there_is_no_unix() -> None:
+    (command,) = (
+        words
+        for _, words in _commands()
+        if words[:3] == ["python", "-m", "pytest"] and "tests/rf" in words
+    )
+    options = ["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    code = f"import without_unix, pytest, sys; sys.exit(pytest.main({options + command[3:]}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests/fakes")])},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def test_the_release_is_published_without_a_token() -> None:

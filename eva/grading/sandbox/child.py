@@ -22,7 +22,6 @@ import hashlib
 import hmac
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -126,6 +125,8 @@ def _guard(config: dict[str, Any], record: int, control: socket.socket) -> None:
     else:
         _kill_the_rest(config["uid"] if tier == "B" else None)
         shutil.rmtree(scratch, ignore_errors=True)
+    import resource  # Unix alone has it, and everybody may import this module
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of all that have ended: they all have
     _say(control, end | {"cpu": used.ru_utime + used.ru_stime})
 
