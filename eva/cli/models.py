@@ -117,30 +117,50 @@ def rf_command(
     layer: Annotated[
         str | None, typer.Option(help="Name of a layer.", show_default="the output")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Layer in whose output the field lies.", show_default="the input"),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="Say what this unit sees, such as 3,4 for row 3 and column 4."),
+    ] = None,
+    dtypes: DtypeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what one unit of a layer sees of the input."""
     with friendly_errors():
-        from eva.model_summary import parse_size
-        from eva.model_summary.columns import format_field
+        from eva.model_summary import parse_dtypes, parse_size
+        from eva.model_summary.columns import format_field, format_region, parse_unit
         from eva.rf import receptive_field
         from eva.submission import load_model
 
+        at = None if unit is None else parse_unit(unit)
         field = receptive_field(
-            load_model(target), [parse_size(size) for size in sizes], layer=layer
+            load_model(target),
+            [parse_size(size) for size in sizes],
+            layer=layer,
+            source=source,
+            dtype=parse_dtypes(dtypes),
         )
         if as_json:
-            sys.stdout.write(json.dumps(field.to_json()) + "\n")
+            region = {} if at is None else {"unit": list(at), "region": format_region(field, at)}
+            sys.stdout.write(json.dumps(field.to_json() | region) + "\n")
             return
+        apart = field.without_statistics
+        shown = field if apart is None else apart
+        statistics = "" if apart is None else " (+ statistics of the whole map)"
         lines = {
-            "field": f"{format_field(field)} ({field.status})",
-            "jump": _join(field.jump),
-            "padding": _join(field.padding),
-            "start": _join(field.start),
-            "density": _join(field.density),
+            "field": f"{format_field(shown)} ({shown.status}){statistics}",
+            "jump": _join(shown.jump),
+            "padding": _join(shown.padding),
+            "start": _join(shown.start),
+            "density": _join(shown.density),
         }
+        if at is not None:
+            lines[f"unit {','.join(map(str, at))}"] = format_region(shown, at) + statistics
         for name, text in lines.items():
-            out.print(f"{name:<8} {text}", highlight=False)
+            out.print(f"{name:<8} {text}", highlight=False, soft_wrap=True)
         if field.misaligned:
             out.print("Branches of unequal centers were joined: units see a union.")
         for cause in field.causes:

@@ -77,6 +77,8 @@ MARKS = {
     Status.UNKNOWN: "?",
 }
 LEGEND = {
+    "..": "units differ: from the least to the most that one of them sees",
+    "+": "+ statistics of the whole map, by which a layer normalizes",
     "≤": "an upper bound",
     "~": "depends on the data",
     "?": "an operation has no rule: see eva.rf.register_rule",
@@ -96,6 +98,20 @@ def parse_size(text: str) -> tuple[int, ...]:
     if min(size) < 1:
         raise InputSizeError(f"{text!r} has a side of zero.", EXAMPLE)
     return size
+
+
+def parse_unit(text: str) -> tuple[int, ...]:
+    """Read ``"3,4"`` as ``(3, 4)``.
+
+    Raises:
+        InputSizeError: Something is not a whole number.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputSizeError(
+            f"{text!r} names no unit.", "Write row and column, such as 3,4."
+        ) from None
 
 
 def parse_dtypes(names: Sequence[str] | None) -> torch.dtype | list[torch.dtype] | None:
@@ -181,15 +197,22 @@ def parse_column(name: Column | str) -> Column:
 
 
 def format_field(rf: ReceptiveField | None) -> str:
-    """Such as "28x28", "5-6" where units differ, "whole", or "?"."""
+    """Such as "28x28", "5..6" where units differ, "whole", or "?".
+
+    Where a normalization layer adds statistics of the whole map, the field without them comes
+    first: "3x3+".
+    """
     if rf is None or not rf.axes:
         return ""
     if rf.status is Status.UNKNOWN:
         return "?"
+    apart = getattr(rf, "without_statistics", None)
+    if apart is not None:
+        return format_field(apart) + "+"
     if rf.status is Status.WHOLE_INPUT:
         return "whole"
     sizes = "x".join(
-        str(size) if size == least else f"{least}-{size}"
+        str(size) if size == least else f"{least}..{size}"
         for size, least in zip(rf.size, rf.min_size, strict=True)
     )
     return sizes + MARKS[rf.status]
@@ -198,7 +221,36 @@ def format_field(rf: ReceptiveField | None) -> str:
 def marks_in(rows: Sequence[Row]) -> list[str]:
     """Lines of the legend that these rows need."""
     text = "".join(format_field(row.rf) for row in rows)
-    return [f"{mark} {meaning}" for mark, meaning in LEGEND.items() if mark in text]
+    return [
+        meaning if meaning.startswith(mark) else f"{mark} {meaning}"
+        for mark, meaning in LEGEND.items()
+        if mark in text
+    ]
+
+
+SIDES = {1: ("positions",), 2: ("rows", "columns"), 3: ("slices", "rows", "columns")}
+
+
+def format_region(rf: ReceptiveField, unit: int | Sequence[int] = ()) -> str:
+    """What one unit sees, first and last position of each side: "rows 0-27, columns 3-9".
+
+    Args:
+        rf: Of a layer.
+        unit: See :meth:`eva.rf.ReceptiveField.region`.
+
+    Raises:
+        InputSizeError: There is no such unit.
+    """
+    texts = []
+    inputs = {axis.input for axis in rf.axes}
+    for axis, part in zip(rf.axes, rf.region(unit), strict=True):
+        own = [a.axis for a in rf.axes if a.input == axis.input]
+        sides = SIDES.get(len(own), ())
+        name = sides[own.index(axis.axis)] if sides else f"dimension {axis.axis}"
+        where = f" of input {axis.input}" if len(inputs) > 1 else ""
+        seen = f"{part.start}-{part.stop - 1}" if part.stop > part.start else "none"
+        texts.append(f"{name}{where} {seen}")
+    return ", ".join(texts)
 
 
 def _numbers(rf: ReceptiveField | None, name: str) -> str:
