@@ -21,6 +21,11 @@ TRANSCRIPTS: dict[str, tuple[str, ...]] = {
     "help": ("eva --help",),
     "summary": ("eva summary eva.experiments.exp5 --input 1x28x28 --format classic",),
     "rf": ("eva rf eva.experiments.exp5 --input 1x28x28 --layer transition_1",),
+    "unit": ("eva rf eva.experiments.exp5 --input 1x28x28 --layer transition_1 --unit 3,4",),
+    "forgotten": (
+        "eva summary forgotten.py --input 1x28x28 --columns output,kernel,params,mult_adds,rf",
+        "eva summary forgotten.py --depth 1 --columns params,params_percent",
+    ),
     "starter": (MNIST_8K,),
     "hints": (f"{MNIST_8K} --hints",),
     "passing": (f'{MNIST_8K} --submission eva.experiments.exp5 -m "not slow"',),

@@ -206,9 +206,8 @@ def format_field(rf: ReceptiveField | None) -> str:
         return ""
     if rf.status is Status.UNKNOWN:
         return "?"
-    apart = getattr(rf, "without_statistics", None)
-    if apart is not None:
-        return format_field(apart) + "+"
+    if rf.without_statistics is not None:
+        return format_field(rf.without_statistics) + "+"
     if rf.status is Status.WHOLE_INPUT:
         return "whole"
     sizes = "x".join(
@@ -254,6 +253,8 @@ def format_region(rf: ReceptiveField, unit: int | Sequence[int] = ()) -> str:
 
 
 def _numbers(rf: ReceptiveField | None, name: str) -> str:
+    if rf is not None and rf.without_statistics is not None:
+        rf = rf.without_statistics
     if rf is None or rf.status is Status.UNKNOWN:
         return ""
     values: tuple[Fraction | None, ...] = getattr(rf, name)

@@ -16,7 +16,7 @@ from eva.model_summary.explain import explain
 from eva.model_summary.result import Summary
 from eva.model_summary.rows import IDLE, Row, build_rows, structure_rows
 from eva.rf import Trace, trace
-from eva.rf.tracing.inputs import checked_model
+from eva.rf.tracing.inputs import Dtype, Inputs, Size, checked_model
 from eva.rf.tracing.isolate import collector_paused
 
 
@@ -34,10 +34,10 @@ class ModelForwardError(ForwardError):
 @collector_paused()
 def summary(
     model: nn.Module,
-    input_size: Any = None,
+    input_size: Size | None = None,
     *,
-    inputs: Any = None,
-    dtype: Any = None,
+    inputs: Inputs | None = None,
+    dtype: Dtype | None = None,
     mode: Literal["eval", "train"] = "eval",
     ops: bool = False,
     columns: Sequence[Column | str] = DEFAULT_COLUMNS,
@@ -53,8 +53,8 @@ def summary(
 
     Args:
         model: Any module; on any device, in any mode.
-        input_size: Size of one input, such as ``(1, 28, 28)``; a list of sizes for
-            several inputs, or a dict from the names of forward's arguments.
+        input_size: Size of one input, with or without batch, such as ``(1, 28, 28)``; a list of
+            sizes for several inputs, or a dict from the names of forward's arguments.
         inputs: Example arguments for forward, batch included, instead of sizes: a list, or a dict
             from the names of forward's arguments to tensors and flags.
         dtype: Of the inputs, one for all or one for each; that of the first parameter by default.
@@ -136,6 +136,7 @@ def _parameters(parameters: Sequence[nn.Parameter]) -> dict[str, int]:
 
 
 def _notes(traced: Trace, rows: Sequence[Row], total: int) -> Iterator[str]:
+    yield from traced.notes
     if traced.device_fallback and traced.error is None:
         yield f"Run on real tensors: {traced.device_fallback}."
     causes = sorted({cause for row in rows if row.rf for cause in row.rf.causes})

@@ -175,3 +175,24 @@ def test_where_and_verify_name_the_files(mnist: object, monkeypatch: pytest.Monk
     monkeypatch.setenv("COLUMNS", "200")
     assert "MNIST/raw" in runner.invoke(app, ["data", "where"]).output
     assert runner.invoke(app, ["data", "verify"]).output.count("ok ") == 4
+
+
+def test_rf_says_what_one_unit_sees_in_the_input_and_in_a_layer(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef net():\n    return nn.Sequential(\n"
+        "        nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.Conv2d(2, 2, (3, 5)))\n"
+    )
+    arguments = ["rf", f"{tmp_path / 'net.py'}:net", "-i", "1x28x28"]
+    whole = runner.invoke(app, [*arguments, "--unit", "3,4"])
+    assert (whole.exit_code, whole.stderr) == (0, "")
+    assert "5x7 (exact) (+ statistics of the whole map)" in whole.stdout
+    assert "unit 3,4 rows 3-7, columns 4-10 (+ statistics of the whole map)" in whole.stdout
+    inner = runner.invoke(app, [*arguments, "--source", "1", "--unit", "3,4"])
+    assert "unit 3,4 rows 3-5, columns 4-8\n" in inner.stdout
+    for bad, words in (("3;4", "'3;4' names no unit"), ("99,0", "99")):
+        result = runner.invoke(app, [*arguments, "--unit", bad])
+        assert result.exit_code == 2
+        assert words in result.stderr
+    result = runner.invoke(app, [*arguments, "--source", "no"])
+    assert result.exit_code == 2
+    assert "'no'" in result.stderr

@@ -158,6 +158,62 @@ def test_without_an_input_there_are_parameters_and_structure() -> None:
     assert all(found.render(format) for format in ("classic", "rich", "markdown", "html", "csv"))
 
 
+def test_without_an_input_lazy_layers_are_named() -> None:
+    found = summary(nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2)))
+    assert found.total_params == 10
+    assert "0.weight" in found.notes[1]
+
+
+def test_lazy_layers_get_the_shapes_that_the_input_gives_them() -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
+    found = summary(model, (1, 8, 8))
+    assert [row.params for row in found.rows] == [475, 40, 0, 435]
+    assert adds_up(found)
+    assert found.mult_adds == 36 * 4 * 9 + 144 * 3
+
+
+class Flagged(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor, twice: bool = False) -> Tensor:
+        y: Tensor = self.layer(x)
+        return y + self.layer(x) if twice else y
+
+
+def test_arguments_have_names_and_may_be_flags() -> None:
+    assert summary(Flagged(), inputs={"x": torch.rand(3, 4)}).mult_adds == 8
+    assert summary(Flagged(), inputs={"x": torch.rand(3, 4), "twice": True}).mult_adds == 16
+
+
+def test_a_size_may_have_the_batch_and_the_summary_says_how_it_was_read() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+    with_batch = summary(model, (2, 3, 8, 8))
+    assert with_batch.mult_adds == summary(model, (3, 8, 8)).mult_adds
+    assert with_batch.rows[1].output_size == (4, 6, 6)
+
+
+def test_a_norm_over_the_map_is_shown_beside_the_field_not_in_its_place() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.Conv2d(4, 4, 3))
+    text = summary(model, (1, 8, 8)).render("markdown")
+    assert "| 5x5+ | 1 |" in text
+    assert "+ statistics of the whole map" in text
+
+
+class Uneven(nn.Module):
+    """Some units see three rows, others one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([nn.functional.avg_pool2d(x, (3, 1), 1, (1, 0)), x], 2)
+
+
+def test_units_that_see_unequal_parts_are_no_region() -> None:
+    text = summary(Uneven(), (1, 4, 4), columns=["rf"]).render("markdown")
+    assert "1..3x1" in text
+    assert "units differ" in text
+
+
 class Pools(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.avg_pool2d(x, 3, stride=2)

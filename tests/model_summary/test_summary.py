@@ -345,6 +345,8 @@ def test_a_model_on_another_device_stays_there() -> None:
     model = nn.Conv2d(1, 2, 3, device="meta")
     assert summary(model, (1, 8, 8)).total_params == 20
     assert model.weight.device.type == "meta"
+    model.register_buffer("table", torch.empty(3, 3, device="meta"))
+    assert summary(model, (1, 8, 8)).total_params == 20
 
 
 def test_sizes_are_read_as_people_write_them() -> None:

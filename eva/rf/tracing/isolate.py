@@ -118,6 +118,12 @@ def untouched(model: nn.Module) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
+def _has_infinity(tensor: torch.Tensor) -> bool:
+    """Whether a table of numbers holds an infinite one, as attention masks do."""
+    known = tensor.device.type != "meta" and tensor.ndim > 1 and tensor.is_floating_point()
+    return known and bool(tensor.isinf().any())
+
+
 def stand_ins(
     model: nn.Module, meta: bool
 ) -> tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], bool]]:
@@ -140,7 +146,7 @@ def stand_ins(
                 )
                 if isinstance(tensor, nn.Parameter):
                     new = nn.Parameter(new, requires_grad=False)
-                elif tensor.ndim > 1 and tensor.is_floating_point() and bool(tensor.isinf().any()):
+                elif _has_infinity(tensor):
                     setattr(new, FORBIDS, True)
             if not isinstance(tensor, nn.Parameter):
                 zeros = zeros_of(tensor)
