@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 
-from eva.errors import DataError, EvaError, ForwardError, GradingError, JobError, TrainingError
+from eva.errors import DataError, EvaError, GradingError, JobError, TrainingError
 
 if TYPE_CHECKING:
     from eva.data import Dataset
@@ -22,7 +22,6 @@ err = Console(stderr=True)
 FAILED, USAGE, OUTSIDE, INTERRUPTED = 1, 2, 3, 130
 _CODES: dict[type[EvaError], int] = {
     DataError: OUTSIDE,
-    ForwardError: FAILED,
     GradingError: OUTSIDE,
     JobError: OUTSIDE,
     TrainingError: FAILED,
@@ -67,7 +66,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def exit_code(error: EvaError) -> int:
-    """1 where network or training failed, 3 where the machine is at fault, 2 for wrong usage."""
+    """1 where training failed, 3 where the machine is at fault, 2 for wrong usage."""
     return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), USAGE)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from eva.recipe.part import Part, Positive, Share
 
-LearningRate = Annotated[float, Field(gt=0, le=1e6)]  # float32 ends at 3e38
+LearningRate = Annotated[float, Field(gt=0, le=3e38)]  # float32 ends at 3.4e38
 
 
 class SGD(Part):

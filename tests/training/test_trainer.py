@@ -230,7 +230,7 @@ def test_a_checkpoint_of_another_run_is_refused(tiny: Dataset, tmp_path: Path) -
     Trainer(make_model(), recipe, tiny, device="cpu", out=tmp_path).fit()
     for change, key in (
         ({"seed": 2}, "seed"),
-        ({"recipe": RECIPE}, "recipe"),
+        ({"recipe": recipe.model_copy(update={"batch_size": 32})}, "recipe"),
         ({"data": tiny.holdout(50)}, "data"),
     ):
         arguments = {"recipe": recipe, "data": tiny, "seed": 0, **change}
