@@ -559,7 +559,7 @@ class Algebra:
             index = tuple(0 if d in stretched else slice(None) for d in term.dims)
             return Term(kept, self.remade(term.line, ("index", str(index)), lambda m: m[index]))
 
-        place = {d: d + lead for d in range(len(state.shape))}
+        place = {d: d + lead for d in range(len(state.shape)) if d not in stretched}
         return self.mapped(state, shape, move, place=place)
 
     def mapped(
@@ -643,19 +643,28 @@ class Algebra:
         )
 
     def whole(
-        self, states: Sequence[Seen], shape: tuple[int, ...], status: Status, cause: str
+        self,
+        states: Sequence[Seen],
+        shape: tuple[int, ...],
+        status: Status,
+        cause: str,
+        apart: bool = True,
     ) -> Seen:
-        """Whatever axis the states see at all, every element may see the whole of it."""
+        """Whatever axis the states see at all, every element may see the whole of it.
+
+        Images of a batch are taken to stay apart where the first dimension stays the same, unless
+        ``apart`` is false.
+        """
         lines: dict[Axis, list[Line]] = {}
-        apart: dict[Axis, tuple[Term, ...]] = {}
+        own: dict[Axis, tuple[Term, ...]] = {}
         batch = met(states)
-        if batch != 0 or not shape or any(s.shape[:1] != shape[:1] for s in states):
+        if not apart or batch != 0 or not shape or any(s.shape[:1] != shape[:1] for s in states):
             batch = LOST
         for s in states:
             for g in s.groups:
                 for a, ts in g.items():
                     if a.dim == 0 and batch == 0:  # the images of a batch stay apart
-                        apart[a] = self.terms(a, [*apart.get(a, ()), *ts])
+                        own[a] = self.terms(a, [*own.get(a, ()), *ts])
                     else:
                         lines.setdefault(a, []).extend(t.line for t in ts)
         fields = {
@@ -665,15 +674,15 @@ class Algebra:
                     Line(
                         masks=scalar(full(a)),
                         window=None,
-                        status=worst((status, *(ln.status for ln in own))),
-                        causes=frozenset({cause}).union(*(ln.causes for ln in own)),
+                        status=worst((status, *(ln.status for ln in seen))),
+                        causes=frozenset({cause}).union(*(ln.causes for ln in seen)),
                     ),
                 ),
             )
-            for a, own in lines.items()
-            if own
+            for a, seen in lines.items()
+            if seen
         }
-        return Seen(shape=shape, groups=({**fields, **apart},), batch=batch)
+        return Seen(shape=shape, groups=({**fields, **own},), batch=batch)
 
     # -- windows ---------------------------------------------------------------------------
 
@@ -979,10 +988,7 @@ class Algebra:
                 line = self.patterned(line, window.after(term.line.window))
             return Term(dims, line)
 
-        moves = drop or list(positions) != list(range(state.shape[dim]))
-        place = {d: d - 1 if drop and d > dim else d for d in range(len(state.shape))}
-        if moves:
-            del place[dim]
+        place = {d: d - 1 if drop and d > dim else d for d in range(len(state.shape)) if d != dim}
         return self.mapped(state, shape, move, place=place)
 
     def write(self, state: Seen, dim: int, positions: Sequence[int], piece: Seen) -> Seen:

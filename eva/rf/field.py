@@ -339,10 +339,12 @@ def receptive_field_of(
         fields = algebra.merge(state.groups)
     numbers = []
     coupled = False
+    laid: set[tuple[int, ...]] = set()  # dimensions along which the images of each input lie
     for axis in axes:
         terms = fields.get(axis, ())
         if axis.dim == 0:
             coupled = coupled or _meets(axis, terms, shape)
+            laid.update(t.dims for t in terms if t.dims)
             continue
         if len(terms) == 1:
             dims, line = terms[0]
@@ -355,7 +357,7 @@ def receptive_field_of(
     return ReceptiveField(
         axes=tuple(numbers),
         output_shape=shape,
-        batch_coupled=coupled,
+        batch_coupled=coupled or len(laid) > 1,
         without_statistics=local,
     )
 

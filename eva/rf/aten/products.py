@@ -70,10 +70,31 @@ def addmm(op: Op) -> Geometry:
     return apply
 
 
-@rule("mv", "dot", "vdot", "addmv", "addr", "_cdist_forward", "_pdist_forward")
+@rule("_cdist_forward")
+def distances(op: Op) -> Geometry:
+    """Distances of the rows of two tensors: row i of the one, row j of the other."""
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        parts = []
+        for t, turned in zip(op.tensors[:2], (False, True), strict=True):
+            if t.state is not None:
+                rank = len(t.shape)
+                rows = algebra.reduce(t.state, (rank - 1,), keep=1)
+                order = [*range(rank - 2), rank - 1, rank - 2]
+                parts.append(algebra.permute(rows, order) if turned else rows)
+        return [algebra.join(parts, op.outputs[0])]
+
+    return apply
+
+
+@rule("mv", "dot", "vdot", "addmv", "addr", "_pdist_forward")
 def vector_product(op: Op) -> Geometry:
-    """Products with a vector and distances, bounded."""
-    return Whole(status=Status.BOUND)
+    """Products with a vector and distances, bounded; images of a batch may meet."""
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        return [algebra.whole(op.states, s, Status.BOUND, op.name, False) for s in op.outputs]
+
+    return apply
 
 
 @rule("mkldnn_rnn_layer", "_cudnn_rnn", "_pack_padded_sequence", "_pad_packed_sequence")
