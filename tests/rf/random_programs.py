@@ -538,7 +538,7 @@ def record(first: int, count: int) -> dict[str, Any]:
             sys.stderr.write(f"seed {seed} {program}\n   {result.differences[:2]}\n")
     return {
         "what": "traced receptive fields of random programs against gradients and NaN poison",
-        "command": f"python tests/rf/random_programs.py {count} docs/records/rf_programs.json",
+        "command": f"python tests/rf/random_programs.py {count} docs/records/rf_programs.json {first}",
         "programs": count,
         "seeds": [first, first + count - 1],
         "units_compared": units,
