@@ -8,7 +8,7 @@ matrices, attends and resamples. What each unit of its output sees is asked of
 
 Run as a script, it does the large comparison once and writes its record:
 
-    python tests/rf/random_programs.py 10000 docs/records/rf_programs_10000.json
+    python tests/rf/random_programs.py 10000 docs/records/rf_programs.json
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from eva import rf
 
 Function = Callable[["Program", Tensor, list[Tensor]], Tensor]
+SCRIPT = "tests/rf/random_programs.py"
 LARGEST = 400  # elements of a tensor for one image
 
 
@@ -538,7 +539,7 @@ def record(first: int, count: int) -> dict[str, Any]:
             sys.stderr.write(f"seed {seed} {program}\n   {result.differences[:2]}\n")
     return {
         "what": "traced receptive fields of random programs against gradients and NaN poison",
-        "command": f"python tests/rf/random_programs.py {count} docs/records/rf_programs.json {first}",
+        "command": f"python {SCRIPT} {count} docs/records/rf_programs.json {first}",
         "programs": count,
         "seeds": [first, first + count - 1],
         "units_compared": units,
