@@ -56,7 +56,9 @@ def neutral(output: str) -> str:
     output = re.sub(r"(?m)^platform .*$", "platform linux -- Python 3.11, pytest-9", output)
     output = re.sub(r"(?m)^rootdir: .*$", "rootdir: eva", output)
     return re.sub(
-        r"=+ (.*) in [\d.]+s =+", lambda found: f" {found[1]} in 4 s ".center(80, "="), output
+        r"=+ (.*) in [\d.]+s(?: \([\d:]+\))? =+",
+        lambda found: f" {found[1]} in 4 s ".center(80, "="),
+        output,
     )
 
 

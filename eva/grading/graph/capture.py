@@ -42,6 +42,9 @@ from eva.submission import build_model, find_recipe, import_target
 
 FEW_VALUES = 4  # an initialization by zeros, ones, an identity or signs has no more
 _COMPARED = 128  # images, at most
+_ROUNDING = (
+    1e-2  # of the largest number; sums in another order differ by less, drawn numbers by more
+)
 _SCORES = "(scores)"
 _CPU = "A submission runs on the CPU; where it trains is the trainer's affair: leave out .cuda()."
 
@@ -86,13 +89,17 @@ class Captured(Candidate):
         return GraphModule(replace(self.graph, stored=stored))
 
 
-def capture(target: str | Path, *, seed: int = 0, images: Images | None = None) -> Captured:
+def capture(
+    target: str | Path, *, seed: int = 0, images: Images | None = None, gradients: bool = True
+) -> Captured:
     """Import, build and export a submission; never raises for what a student does wrong.
 
     Args:
         target: A path or a dotted module name.
         seed: Of the first weights, and of whatever else the submission draws.
         images: What it is asked about; those of MNIST by default.
+        gradients: Compare those of graph and model. A process that has computed a gradient starts
+            threads of autograd, and its forks can compute none.
     """
     name, images = str(target), images or Images()
     mistakes: dict[str, Mistake] = {}
@@ -110,6 +117,8 @@ def capture(target: str | Path, *, seed: int = 0, images: Images | None = None) 
         idle: tuple[tuple[str, int], ...] = ()
         if network is not None and _runs(network, images, seed, mistakes):
             graph = _graph(network, recipe, images, mistakes)
+            if graph is not None and gradients:
+                _compare_gradients(network, graph, recipe, images, mistakes)
             _try_out(network, recipe, images, mistakes)
             fixed = _fixed_weights(network, module, name, seed + 1)
         if network is not None and graph is not None:
@@ -282,11 +291,21 @@ def _graph(
         problem = f"the model can't be captured: {type(error).__name__}: {error}"
         mistakes["graph"] = Mistake(problem=problem, trace=student_trace(error), review=True)
         return None
+    return graph
+
+
+def _compare_gradients(
+    network: nn.Module,
+    graph: Graph,
+    recipe: Recipe | None,
+    images: Images,
+    mistakes: dict[str, Mistake],
+) -> None:
+    batch, *_ = batch_sizes(recipe, images, training=True)
     try:
         _require_same_gradients(network, graph, images, min(batch, _COMPARED))
     except Unsupported as error:
         mistakes["training"] = Mistake(problem=str(error), review=True)
-    return graph
 
 
 def _require_same_answers(network: nn.Module, graph: Graph, images: Images) -> None:
@@ -402,7 +421,7 @@ def _repeated(
         other = _build(module, name, seed)
         _first_forward(other, images, seed)
         alike = _numbers(network).keys() == _numbers(other).keys() and _alike(
-            _numbers(network), _numbers(other), rtol=1e-6
+            _numbers(network), _numbers(other), rtol=_ROUNDING
         )
         noise = torch.randn(5, *images.size, generator=torch.Generator().manual_seed(2))
         scores = []
@@ -410,7 +429,7 @@ def _repeated(
             with unchanged(one):
                 one.eval()
                 scores.append(scores_of(one, noise))
-        alike = alike and close(scores[0], scores[1], rtol=1e-3)
+        alike = alike and close(scores[0], scores[1], rtol=_ROUNDING)
     except Exception as error:
         alike, reason = False, f" It raised {first_line(error)}."
     else:

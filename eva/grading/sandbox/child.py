@@ -51,7 +51,7 @@ def main() -> None:
 
     from eva.grading.graph.capture import capture
 
-    capture(_WARM)
+    capture(_WARM, gradients=False)
     gc.collect()
     gc.freeze()
     config["mapped"] = walls.mapped_bytes()
