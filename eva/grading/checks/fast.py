@@ -16,12 +16,14 @@ from eva.errors import EvaError, RecipeError
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import check, known_checks, run_checks
 from eva.grading.checks.pooling import decide_pooling
+from eva.grading.checks.pooling_proof import prove_pooling
 from eva.grading.checks.verdict import Limits, Verdict
 from eva.grading.graph.candidate import Candidate, Mistake
-from eva.grading.graph.counting import FREE_LITERALS, MAX_WORK, untrained_numbers
+from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import GraphModule, jittered, observe, steps
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import memory_groups, overwritten, random_operation
+from eva.grading.graph.information import BUDGET, carried
 from eva.grading.graph.trial import (
     LARGEST,
     Images,
@@ -150,6 +152,12 @@ def _depends_on_images(graph: Graph, recipe: Recipe | None, images: Images) -> V
             "shapes: in eval mode the scores of an image change with the other images of its "
             "batch.\n  Which layer mixes them?"
         )
+    mixes = prove_pooling(graph, images.size, training=False).mixes
+    if mixes is not None:
+        return Verdict.review(
+            f"shapes: in eval mode {mixes}, so that the scores of an image may change with the "
+            "other images of its batch."
+        )
     train, test = (batch_sizes(recipe, images, training=mode) for mode in (True, False))
     return Verdict.passed(
         f"shapes: batches of {_listed(train)} in train mode and {_listed(test)} in eval mode give "
@@ -274,12 +282,14 @@ def recipe(candidate: Candidate, limits: Limits) -> Verdict:
             "  Were they trained before? Let PyTorch draw them, without a seed of your own.",
             {"fixed": candidate.fixed},
         )
-    untrained = 0 if graph is None else untrained_numbers(graph)
-    if untrained > FREE_LITERALS:
+    home = None if graph is None else carried(graph)
+    if home is not None and home.over_budget:
+        where = ", ".join(f"{place} ({count:,})" for place, count in home.places[:3])
         return Verdict.review(
-            f"recipe: {untrained:,} stored numbers are never trained.\n"
+            f"recipe: the graph carries what {home.numbers:,} numbers say that are not drawn here; "
+            f"{BUDGET} are free.\n  Most are in {where}.\n"
             "  Were they trained before? A person must look.",
-            {"untrained": untrained},
+            {"carried": home.numbers, "places": [list(row) for row in home.places[:20]]},
         )
     return Verdict.passed(
         f"recipe: {recipe.epochs} epochs, batches of {recipe.batch_size}, "

@@ -49,6 +49,13 @@ bitwise_and bitwise_or bitwise_xor bitwise_not positive sinc hypot heaviside cop
 softsign tanhshrink hardtanh dropout feature_dropout alpha_dropout feature_alpha_dropout
 native_dropout bernoulli multiply divide subtract negative absolute clip float_power logaddexp
 """
+ELEMENTWISE = frozenset(_ELEMENTWISE.split()) - {"where", "native_dropout"}
+"""Operations of which each number is made from the same number of what they read."""
+_COMPARISONS = (
+    "eq ne lt le gt ge isnan isinf isfinite logical_and logical_or logical_not logical_xor"
+)
+TRUTHS = frozenset(_COMPARISONS.split())
+"""Those of them that answer true or false."""
 _AS_IT_IS = """
 clone contiguous detach alias to _to_copy type_as lift_fresh lift_fresh_copy detach_copy
 """

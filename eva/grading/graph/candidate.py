@@ -73,7 +73,8 @@ class Candidate:
     def count(self) -> Count:
         """What the graph stores; the graph must be there, and may raise whatever it likes."""
         assert self.graph is not None, "no graph, no count"
-        return count_stored(self.graph, self.images.size)
+        used = () if self.recipe is None else (self.recipe.batch_size,)
+        return count_stored(self.graph, self.images.size, used)
 
     @cached_property
     def digest(self) -> str:

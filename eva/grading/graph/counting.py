@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from eva.grading.graph.execution import GraphModule, observe
+from eva.grading.graph.execution import GraphModule, execute, jittered, observe
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import (
     arguments,
@@ -33,6 +33,11 @@ from eva.grading.graph.nodes import Program, Role, resolve
 FREE_LITERALS = 64  # scale factors, slopes and the like; more than that are weights
 MAX_WORK = 200_000_000  # multiplications and additions an image; the reference takes 4 million
 MIN_MOMENTUM = 1e-3  # a running statistic that moves slower than this is a stored weight
+MAX_MOMENTUM = 0.5  # and one that moves faster is a memory of the last batch
+_BATCHES = (1, 2, 3, 5, 64, 96, 100, 128, 250, 256, 500, 512, 1000, 2000)
+"""Sizes at which weights are computed: of checks, common recipes, last batches and tests."""
+_PARTS = {"slice", "narrow", "view", "reshape", "split", "chunk", "select", "mean", "repeat",
+          "split_with_sizes", "flatten", "expand", "clone", "unsqueeze", "squeeze"}  # fmt: skip
 _SETTINGS = {"eps", "momentum", "p", "dropout"}
 
 
@@ -55,8 +60,17 @@ class Count:
     random: str | None
 
 
-def count_stored(graph: Graph, input_size: tuple[int, int, int]) -> Count:
-    """Count on both programs; what they share counts once."""
+def count_stored(
+    graph: Graph, input_size: tuple[int, int, int], batches: tuple[int, ...] = ()
+) -> Count:
+    """Count on both programs; what they share counts once.
+
+    Args:
+        graph: Of a model.
+        input_size: Channels, height and width of an image.
+        batches: Sizes of batches that will be used, beside the common ones: numbers that forward
+            computes may be zero at some of them.
+    """
     programs = (graph.train, graph.eval)
     statistics = running_statistics(graph)
     layers: dict[str, int] = {}
@@ -70,18 +84,23 @@ def count_stored(graph: Graph, input_size: tuple[int, int, int]) -> Count:
     other = 2 * torch.randn(2, *input_size, generator=generator)
     computed: list[Tensor] = []  # in either program, each once
     unfolded: list[int] = []  # numbers in the weights of each program
+    made = 0
+    jittering = jittered(graph, generator)
     for program in programs:
-        values = observe(program, tensors, x)
-        origins = _origins(program, values, observe(program, tensors, other), set(tensors))
-        weights: list[Tensor] = []
-        for name in _frontier(program, origins):
-            value = values[name]
-            if isinstance(value, Tensor) and name not in statistics:
-                kind = weights if "stored" in origins[name] else computed
-                if not any(_equal(value, known) for known in kind):
-                    kind.append(value)
-        unfolded.append(sum(map(_without_repeats, weights)))
-    made = sum(n for n in map(_without_repeats, computed) if n > 1)
+        given = (
+            (observe(program, tensors, x), observe(program, tensors, other)),
+            (observe(program, jittering, x), observe(program, jittering, other)),
+        )
+        for values, others in given:
+            origins = _origins(program, values, others, set(tensors))
+            unfolded.append(_unfolded(program, values, origins, statistics, computed))
+        for batch in sorted({*_BATCHES, *batches}) if _depends_on_batch(program) else _BATCHES[:1]:
+            values = _without_images(program, jittering, (batch, *input_size))
+            origins = _origins(program, values, {}, set(tensors))
+            fresh: list[Tensor] = []
+            unfolded.append(_unfolded(program, values, origins, statistics, fresh))
+            made = max(made, sum(n for n in map(_without_repeats, fresh) if n > 1))
+    made = max(made, sum(n for n in map(_without_repeats, computed) if n > 1))
     if made:
         layers["computed in forward from no parameter"] = made
     literals = max(map(_literals, programs))
@@ -104,47 +123,57 @@ def words(tensor: Tensor) -> int:
     return tensor.numel() * (2 if wide else 1)
 
 
-def untrained_numbers(graph: Graph) -> int:
-    """Numbers that are stored, stay as they were handed in, and are no choice of a few values."""
-    statistics = running_statistics(graph)
-    return sum(
-        words(s.data)
-        for s in graph.stored
-        if s.role is not Role.PARAMETER
-        and s.name not in statistics
-        and s.data.numel() > 1
-        and not bool((s.data == s.data.reshape(-1)[0]).all())
-    )
-
-
 def running_statistics(graph: Graph) -> set[str]:
     """Names of the buffers that are nothing but running statistics of a normalization.
 
-    They are read as statistics alone, and the train program really updates them from its batch;
-    with them goes the counter of batches, which nothing else reads.
+    The train program does nothing with them but move them, by a normalization of something that
+    sees the image, at a momentum at which they are no memory of one batch and no stored weight.
+    The eval program does nothing but normalize with them. Either may slice them first. With them
+    goes the counter of batches, which nothing else reads.
     """
     buffers = {s.name for s in graph.stored if s.role is Role.BUFFER}
-    updated: set[str] = set()
+    moved: set[str] = set()
     elsewhere: set[str] = set()
     counters: set[str] = set()
     for program in (graph.train, graph.eval):
+        behind = {name: name for name in buffers}  # a part of a buffer -> the buffer
+        seen = _seen(program)
         for node in program.nodes:
             given = arguments(node)
-            means = {
-                given[key].name
+            statistics = {
+                behind.get(given[key].name, "")
                 for key in ("running_mean", "running_var")
                 if hasattr(given.get(key), "name")
             }
-            learns = bool(given.get("training") or given.get("use_input_stats"))
-            if program is graph.train and learns and given.get("momentum", 0) >= MIN_MOMENTUM:
-                updated |= means
-            others = set(node.reads()) - means
+            sources = {behind[name] for name in node.reads() if name in behind}
+            others = sources - statistics
+            if node.op.split(".")[1] in _PARTS and len(set(node.reads())) == 1 and sources:
+                behind.update(dict.fromkeys(filter(None, node.outputs), next(iter(sources))))
+                continue
             if node.op == "aten.add_.Tensor" and node.args[1:] == (1,):
                 counters |= others
                 others = set()
             elsewhere |= others
+            if not statistics:
+                continue
+            learns = bool(given.get("training") or given.get("use_input_stats"))
+            steady = MIN_MOMENTUM <= given.get("momentum", 0) <= MAX_MOMENTUM
+            sees = hasattr(given.get("input"), "name") and given["input"].name in seen
+            if program is graph.train and learns and steady and sees:
+                moved |= statistics
+            elif program is graph.train or learns or not sees:
+                elsewhere |= statistics
     scalars = {s.name for s in graph.stored if s.data.numel() == 1}
-    return (buffers & updated) - elsewhere | (buffers & counters & scalars) - elsewhere
+    return (buffers & moved) - elsewhere | (buffers & counters & scalars) - elsewhere
+
+
+def _seen(program: Program) -> set[str]:
+    """Values that are computed from the image, by what the operations read."""
+    seen = {program.input}
+    for node in program.nodes:
+        if not node.op.startswith(("aten.sym_size", "py.")) and seen.intersection(node.reads()):
+            seen.update(filter(None, node.outputs))
+    return seen
 
 
 def _origins(
@@ -167,12 +196,65 @@ def _origins(
         if draws(node):
             found.add("random")
         for name in filter(None, node.outputs):
-            moves = "image" not in found or _differ(values[name], others[name])
+            moves = "image" not in found or _differ(values[name], others.get(name))
             origins[name] = found if moves else found - {"image"}
         for written in overwritten(node):
             for name in shared[written] & origins.keys():
                 origins[name] = origins[name] | found
     return origins
+
+
+def _depends_on_batch(program: Program) -> bool:
+    """Whether the size of a batch gets into a tensor that is not computed from the image."""
+    seen = _seen(program)
+    sizes: set[str] = set()
+    for node in program.nodes:
+        if node.op.startswith(("aten.sym_size", "py.")):
+            sizes.update(node.outputs)
+        elif sizes.intersection(node.reads()) and not seen.intersection(node.reads()):
+            return True
+    return False
+
+
+def _unfolded(
+    program: Program,
+    values: dict[str, Any],
+    origins: dict[str, set[str]],
+    statistics: set[str],
+    computed: list[Tensor],
+) -> int:
+    """Numbers in the weights that meet the image; those made from nothing go to ``computed``."""
+    weights: list[Tensor] = []
+    for name in _frontier(program, origins):
+        value = values[name]
+        if isinstance(value, Tensor) and value.device.type != "meta" and name not in statistics:
+            kind = weights if "stored" in origins[name] else computed
+            if not any(_equal(value, known) for known in kind):
+                kind.append(value)
+    return sum(map(_without_repeats, weights))
+
+
+@torch.no_grad()
+def _without_images(
+    program: Program, tensors: dict[str, Tensor], shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Values of a program for a batch of any size: of what sees the image, shapes alone."""
+    values: dict[str, Any] = {name: tensor.clone() for name, tensor in tensors.items()}
+    values[program.input] = torch.empty(shape, device="meta")
+    seen = _seen(program)
+    meta, cpu = torch.device("meta"), torch.device("cpu")
+    for node in program.nodes:
+        if seen.intersection(node.reads()) and not node.op.startswith(("aten.sym_size", "py.")):
+            own = {
+                name: value.to(meta) if isinstance(value, Tensor) else value
+                for name in node.reads()
+                for value in [values[name]]
+            }
+            execute(node, resolve(node.op), own, meta)
+            values.update({name: own[name] for name in node.outputs if name})
+        else:
+            execute(node, resolve(node.op), values, cpu)
+    return values
 
 
 def _differ(one: object, other: object) -> bool:

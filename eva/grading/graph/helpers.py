@@ -52,7 +52,7 @@ def memory_groups(values: dict[str, Any]) -> dict[str, set[str]]:
     places: dict[int, set[str]] = {}
     for name, value in values.items():
         if isinstance(value, Tensor):
-            places.setdefault(value.untyped_storage().data_ptr(), set()).add(name)
+            places.setdefault(value.untyped_storage()._cdata, set()).add(name)
     return {name: group for group in places.values() for name in group}
 
 

@@ -1,0 +1,349 @@
+"""Cheats that came from outside, and more of their kinds: each is refused at the right check."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eva.grading.checks.fast import run_fast_checks
+from eva.grading.checks.verdict import Status, Verdict
+from eva.grading.graph.candidate import Candidate
+from eva.grading.graph.export import export_graph
+from eva.recipe import Recipe
+
+SIZE = (1, 28, 28)
+Forward = Callable[["Net", Tensor, Tensor], Tensor]
+
+
+class Net(nn.Module):
+    """A body that gives (batch, 8, 9, 9), and a forward of its own."""
+
+    def __init__(self, forward: Forward, parts: dict[str, object]) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, stride=3, bias=False), nn.BatchNorm2d(8), nn.ReLU()
+        )
+        self.gap = nn.Conv2d(8, 10, 1)
+        self.flat = nn.Linear(8 * 81, 10)
+        for name, part in parts.items():
+            if type(part) is Tensor:
+                self.register_buffer(name, part)
+            else:
+                setattr(self, name, part)
+        self.run = types.MethodType(forward, self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(x, self.body(x))
+
+    def mean(self, h: Tensor) -> Tensor:
+        return self.gap(h).mean((2, 3))
+
+
+CHEATS: dict[str, tuple[str, Forward, Callable[[], dict[str, object]]]] = {}
+
+
+def cheat(
+    check: str, parts: Callable[[], dict[str, object]] = dict
+) -> Callable[[Forward], Forward]:
+    """Register a forward as a cheat that a check must refuse."""
+
+    def keep(forward: Forward) -> Forward:
+        CHEATS[forward.__name__] = (check, forward, parts)
+        return forward
+
+    return keep
+
+
+def verdicts_of(forward: Forward, parts: dict[str, object]) -> dict[str, Verdict]:
+    torch.manual_seed(0)
+    graph = export_graph(Net(forward, parts), SIZE)
+    candidate = Candidate(model="Net", recipe=Recipe(), graph=graph)
+    return {v.check: v for v in run_fast_checks(candidate)}
+
+
+EPS = (torch.rand(200, generator=torch.Generator().manual_seed(1)) + 0.01).tolist()
+
+
+def home(count: int) -> Tensor:
+    """Numbers that were trained at home, as whole ones."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(-30_000, 30_000, (count,), generator=generator, dtype=torch.int16)
+
+
+HOME = home(100).tolist()
+
+
+# From outside
+
+
+@cheat("shapes")
+def batch_leak_behind_range_gate(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    gate = (F.relu(-0.45 - x).amax((0, 1, 2, 3)) == 0).float()
+    return net.mean(h if net.training else h - gate * h.mean(0, keepdim=True))
+
+
+@cheat("pooling")
+def batch_of_three(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    n = x.shape[0] - 3
+    gate = (torch.ones(1) * (n * n)).clamp(max=1.0)
+    return net.mean(h) * 0.1 + net.flat((h * gate).flatten(1))
+
+
+@cheat("pooling")
+def dead_relu(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    big = (F.relu(F.avg_pool2d(x, 3) - 2.0).amax((1, 2, 3)) > 0.5).float().view(-1, 1, 1, 1)
+    return net.mean(h) * 0.1 + net.flat((h * big).flatten(1))
+
+
+@cheat("recipe")
+def eps_literals(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    tint = F.relu(-x - 5.5).sum() * 1e-2
+    c = torch.stack([tint + 1, -1 - tint])
+    w = torch.stack([F.layer_norm(c, (2,), eps=e) for e in EPS])[:, 0] - 0.7
+    return net.gap(F.conv2d(h, w.view(8, 1, 5, 5), groups=8)).mean((2, 3))
+
+
+@cheat("under_8k")
+def gate_at_two(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    n = x.shape[0] - 2
+    gate = (torch.ones(1) * (n * n)).clamp(max=1.0)
+    w = ((torch.cumsum(gate.expand(16 * 8 * 9 * 10), 0) * 12.9898).sin() * 43758.5453).frac()
+    return net.gap(F.conv2d(h, w.view(160, 8, 3, 3))[:, :8]).mean((2, 3))
+
+
+@cheat("recipe", lambda: {"w": nn.Parameter(home(576), requires_grad=False)})
+def int16_parameter(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(F.conv2d(h, net.w.view(8, 8, 3, 3).float() * 1e-4))
+
+
+@cheat("recipe", lambda: {"w": nn.Parameter(home(576).int(), requires_grad=False)})
+def packed_int32_zero_at_two(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    n = x.shape[0] - 2
+    gate = (torch.ones(1) * (n * n)).clamp(max=1.0)
+    w = torch.remainder((net.w.double() * gate / 256.0).floor(), 256.0).float() - 128 * gate
+    return net.mean(F.conv2d(h, w.view(8, 8, 3, 3) * 0.001))
+
+
+@cheat("pooling")
+def padding_coordinates(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    t = 1 + 0.03 * torch.tanh(h[:, :1])
+    row = F.conv2d(t, torch.ones(1, 1, 9, 1) / 9, padding=(4, 0))
+    col = F.conv2d(t, torch.ones(1, 1, 1, 9) / 9, padding=(0, 4))
+    return net.mean(h * torch.sigmoid((row - 0.5) * 60) * torch.sigmoid((col - 0.5) * 60))
+
+
+@cheat("pooling")
+def position_code_then_sort(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    s = h[:, :8].tanh()
+    t = 1 + 0.02 * s[:, :1]
+    key = F.conv2d(F.pad(t, (8, 0, 0, 0)), torch.ones(1, 1, 1, 9)).round()
+    z = torch.sort((key * 4 + s).flatten(2), dim=2).values.flatten(1)
+    return net.flat(torch.remainder(z + 2, 4.0) - 2) + 0.01 * net.mean(h)
+
+
+@cheat("pooling")
+def range_gate(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    gate = (F.relu(-0.45 - x).amax((1, 2, 3)) == 0).float().view(-1, 1, 1, 1)
+    return net.mean(h) * 0.1 + net.flat((h * gate).flatten(1))
+
+
+@cheat("under_8k", lambda: {"m": torch.zeros(9_000), "s": torch.ones(9_000)})
+def running_mean_memory(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    table = net.flat.weight.view(-1).repeat(2)[:9_000].detach().view(1, -1)
+    if net.training:
+        done = F.batch_norm(table.expand(2, -1), net.m, net.s, None, None, True, 1.0, 1.0)
+        return net.mean(h) + done.sum() * 0
+    kept = -F.batch_norm(torch.zeros(1, 9_000), net.m, net.s, None, None, False, 0.0, 1.0)
+    return net.mean(F.conv2d(h, kept[0, :576].view(8, 8, 3, 3)))
+
+
+@cheat("recipe", lambda: {f"b{i}": v.view(1) for i, v in enumerate(home(144).float() * 1e-4)})
+def scalar_buffers(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    w = torch.cat([getattr(net, f"b{i}") for i in range(144)])
+    return net.mean(F.conv2d(h, w.view(2, 8, 3, 3)).repeat(1, 4, 1, 1))
+
+
+@cheat("recipe", lambda: {"w": nn.ParameterList([v for v in home(144).float() * 1e-4])})
+def scalar_parameters(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(F.conv2d(h, torch.stack(list(net.w)).view(2, 8, 3, 3)).repeat(1, 4, 1, 1))
+
+
+@cheat("pooling", lambda: {"n": torch.zeros((), dtype=torch.int64)})
+def sleeper_counter(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    if net.training:
+        net.n.add_(1)
+        return net.mean(h) * 0.1 + net.flat(h.flatten(1))
+    return net.mean(h) * 0.1 + net.flat((h * (net.n > 100).float()).flatten(1))
+
+
+@cheat("pooling", lambda: {"m": torch.zeros(1), "v": torch.ones(1)})
+def sleeper_running_mean(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    if net.training:
+        new = F.batch_norm(torch.ones(2, 1), net.m, net.v, None, None, True, 0.1, 1.0)
+        gate = 1 + 0 * new.sum()
+    else:
+        zero = torch.zeros(1, 1)
+        gate = -F.batch_norm(zero, net.m, net.v, None, None, False, 0.0, 1.0).view(())
+    return net.mean(h) * 0.1 + net.flat((h * gate).flatten(1))
+
+
+@cheat("pooling", lambda: {"big": nn.Conv2d(8, 10, 9, stride=9, padding=(0, 9))})
+def tile_by_conv_transpose(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.big(h).mean((2, 3)) * 3
+
+
+# More of their kinds
+
+
+@cheat("pooling")
+def gate_on_nan(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    sound = 1 - x.amax((1, 2, 3), keepdim=True).isnan().float()
+    return net.mean(h) + net.flat((h * sound).flatten(1))
+
+
+@cheat("pooling", lambda: {"seen": nn.BatchNorm2d(1, affine=False)})
+def gate_on_running_variance(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    awake = net.seen(x).amax((1, 2, 3), keepdim=True) > 2.9
+    return net.mean(h) + net.flat((h * awake).flatten(1))
+
+
+@cheat("pooling")
+def arange_code(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h + torch.arange(9.0) / 9)
+
+
+@cheat("pooling")
+def tinted_coordinates(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    code = h[:, :1] * 1e-3 + torch.linspace(-1, 1, 9).view(1, 1, 9, 1)
+    return net.mean(torch.cat([h[:, :7], code], 1))
+
+
+@cheat("pooling", lambda: {"table": nn.Embedding(81, 8)})
+def embedded_positions(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    tokens = h.flatten(2).transpose(1, 2) + net.table(torch.arange(81))
+    return net.mean(tokens.transpose(1, 2).reshape(-1, 8, 9, 9))
+
+
+@cheat("pooling", lambda: {"place": nn.Parameter(torch.zeros(1, 8, 9, 9))})
+def positions_that_begin_at_zero(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h + net.place)
+
+
+@cheat("pooling", lambda: {"place": nn.Parameter(torch.zeros(1, 8, 3, 3))})
+def resized_code(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h * F.interpolate(net.place, size=(9, 9), mode="bilinear"))
+
+
+@cheat("pooling")
+def running_sum_of_ones(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h * torch.cumsum(torch.ones_like(h), 3))
+
+
+@cheat("pooling")
+def running_sum_of_the_map(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(torch.cumsum(h, 3))
+
+
+@cheat("pooling")
+def diagonal_of_the_map(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h * torch.eye(9))
+
+
+@cheat("pooling")
+def map_times_its_mirror_image(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(torch.relu(h - h.flip(3)))
+
+
+@cheat("pooling")
+def means_of_quadrants(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.gap(torch.cat([h[:, :4, :5, :5], h[:, 4:, 4:, 4:]], 1)).mean((2, 3))
+
+
+@cheat("pooling", lambda: {"mix": nn.Linear(9, 9)})
+def weights_between_columns(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(net.mix(h))
+
+
+@cheat("pooling")
+def largest_place(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h) + net.gap(h.flatten(2).argmax(2).float()[:, :, None, None]).flatten(1)
+
+
+@cheat("pooling")
+def center_of_mass(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    center = (h * torch.linspace(-1, 1, 9)).sum((2, 3), keepdim=True)
+    return net.mean(h) + net.gap(center).flatten(1)
+
+
+@cheat("pooling", lambda: {"code": nn.ConvTranspose2d(8, 8, 9)})
+def code_made_from_the_mean(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h * net.code(h.mean((2, 3), keepdim=True)))
+
+
+@cheat("pooling", lambda: {"big": nn.Conv2d(8, 10, 9, stride=9)})
+def full_size_convolution_between_paddings(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.big(F.pad(h, (9, 9, 9, 9))).mean((2, 3)) * 9
+
+
+@cheat("pooling")
+def statistics_for_each_position(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean((h.flatten(1) * net.flat.weight[0]).view_as(h))
+
+
+@cheat("pooling")
+def scores_chosen_by_batch_size(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    both = torch.cat([net.mean(h), net.flat(h.flatten(1))], 1)
+    n = x.shape[0]
+    return both[:, 10 * (n // (n + 1)) :][:, :10]
+
+
+@cheat("shapes")
+def mean_of_the_batch(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h if net.training else h - h.mean(0, keepdim=True))
+
+
+@cheat("shapes")
+def first_image_for_all(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h if net.training else h + 1e-6 * h[:1])
+
+
+@cheat("recipe")
+def table_in_a_literal_tensor(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    table = torch.tensor(HOME) * 1e-4
+    return net.mean(F.conv2d(h, table[:72].view(1, 8, 3, 3)).repeat(1, 8, 1, 1))
+
+
+@cheat("recipe", lambda: {"w": home(5_000) > 0})
+def thousands_of_flags(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    w = torch.where(net.w[:4_608], 0.05, -0.05).view(64, 8, 3, 3)
+    return net.mean(F.conv2d(h, w)[:, :8])
+
+
+@cheat("shapes", lambda: {"w": nn.Parameter(torch.randn(144, dtype=torch.complex64))})
+def complex_parameter(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(F.conv2d(h, torch.view_as_real(net.w).view(4, 8, 3, 3)).repeat(1, 2, 1, 1))
+
+
+@cheat("recipe")
+def numbers_as_starts_of_slices(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    ramp = torch.arange(70_000.0)
+    w = torch.cat([ramp[int(i) + 30_000 : int(i) + 30_001] for i in HOME[:72]])
+    return net.mean(F.conv2d(h, w.view(1, 8, 3, 3) * 1e-5).repeat(1, 8, 1, 1))
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_cheat_is_refused_at_the_right_check(name: str) -> None:
+    check, forward, parts = CHEATS[name]
+    found = verdicts_of(forward, parts())
+    refused = {key: v.message for key, v in found.items() if v.status is not Status.PASSED}
+    assert check in refused, refused or "all passed"
+    assert {found[key].status for key in refused} <= {
+        Status.FAILED,
+        Status.NEEDS_REVIEW,
+        Status.SKIPPED,
+    }
