@@ -186,7 +186,7 @@ class Analysis:
             execute(node, resolve(node.op), self.numbers, device)
             return
         dtype = torch.bool if name in TRUTHS else dtype
-        shape = torch.broadcast_shapes(*(value.shape for value in tensors))
+        shape = torch.broadcast_shapes(*(v.shape for v in tensors))  # type: ignore[no-untyped-call]
         self.numbers[node.outputs[0]] = torch.empty(shape, dtype=dtype, device=device)
 
     def _size(self, node: Node) -> None:

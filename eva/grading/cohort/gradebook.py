@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from eva.grading.checks.plausible import too_good
 from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import Assignment, NetworkLimits
 from eva.grading.checks.verdict import Status, Verdict
@@ -224,6 +225,9 @@ def _grade(
             outcome, reason = Outcome.NEEDS_REVIEW, open_[0].splitlines()[0]
     report = Report.of(assignment, one["student"], verdicts, skipped=skipped)
     roster = one["roster"] or {}
+    parameters = _parameters(verdicts)
+    best = max((a for result in results for a in result["accuracies"]), default=0.0)
+    good = too_good(parameters, best) if parameters is not None else None
     return Grade(
         student=one["student"],
         source=one["source"],
@@ -232,10 +236,10 @@ def _grade(
         report=report,
         lateness=lateness(one["roster"], assignment, float(report.points)),
         trained=tuple(_trained(result, limits) for result in results),
-        parameters=_parameters(verdicts),
+        parameters=parameters,
         tier=static["tier"] if static else "",
         digest=static["digest"] if static else "",
-        flags=(*one["flags"], *relations.get(one["student"], ())),
+        flags=(*one["flags"], *relations.get(one["student"], ()), *([good] if good else [])),
         roster={name: roster.get(name, "") for name in ("first_name", "last_name", "email")},
     )
 
