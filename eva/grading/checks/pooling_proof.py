@@ -21,7 +21,7 @@ from torch import Tensor
 from eva.grading.checks.axes import Atom, AtomKind, Axis, channel, even, images, place
 from eva.grading.graph.execution import execute
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.helpers import layer_of, live_nodes, overwritten
+from eva.grading.graph.helpers import layer_of, live_nodes, overwritten, seen_values
 from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
 
 BATCH = 120  # of the images that shapes are computed for: many factors, as ghost norms split it
@@ -225,6 +225,7 @@ class Analysis:
 def _overwritten_values(program: Program, live: list[Node]) -> set[str]:
     """Live values whose memory is written into after they were made, or through a view of them."""
     used = {name for node in live for name in (*node.reads(), *node.outputs)}
+    seen = seen_values(program)
     group: dict[str, set[str]] = {}
     for node in program.nodes:
         schema = getattr(resolve(node.op), "_schema", None)
@@ -238,7 +239,7 @@ def _overwritten_values(program: Program, live: list[Node]) -> set[str]:
     for node in program.nodes:
         for name in overwritten(node):
             memory = group.get(name, {name})
-            if memory & used:
+            if memory & used and seen & {*memory, *node.reads()}:
                 found |= memory
     return found
 

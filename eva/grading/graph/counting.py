@@ -27,6 +27,7 @@ from eva.grading.graph.helpers import (
     memory_groups,
     overwritten,
     random_operation,
+    seen_values,
 )
 from eva.grading.graph.nodes import Program, Role, resolve
 
@@ -95,7 +96,10 @@ def count_stored(
             origins = _origins(program, values, others, set(tensors))
             unfolded.append(_unfolded(program, values, origins, statistics, computed))
         for batch in sorted({*_BATCHES, *batches}) if _depends_on_batch(program) else _BATCHES[:1]:
-            values = _without_images(program, jittering, (batch, *input_size))
+            try:
+                values = _without_images(program, jittering, (batch, *input_size))
+            except Exception:  # a size that the network can't take is never met
+                continue
             origins = _origins(program, values, {}, set(tensors))
             fresh: list[Tensor] = []
             unfolded.append(_unfolded(program, values, origins, statistics, fresh))
@@ -137,7 +141,7 @@ def running_statistics(graph: Graph) -> set[str]:
     counters: set[str] = set()
     for program in (graph.train, graph.eval):
         behind = {name: name for name in buffers}  # a part of a buffer -> the buffer
-        seen = _seen(program)
+        seen = seen_values(program)
         for node in program.nodes:
             given = arguments(node)
             statistics = {
@@ -165,15 +169,6 @@ def running_statistics(graph: Graph) -> set[str]:
                 elsewhere |= statistics
     scalars = {s.name for s in graph.stored if s.data.numel() == 1}
     return (buffers & moved) - elsewhere | (buffers & counters & scalars) - elsewhere
-
-
-def _seen(program: Program) -> set[str]:
-    """Values that are computed from the image, by what the operations read."""
-    seen = {program.input}
-    for node in program.nodes:
-        if not node.op.startswith(("aten.sym_size", "py.")) and seen.intersection(node.reads()):
-            seen.update(filter(None, node.outputs))
-    return seen
 
 
 def _origins(
@@ -206,7 +201,7 @@ def _origins(
 
 def _depends_on_batch(program: Program) -> bool:
     """Whether the size of a batch gets into a tensor that is not computed from the image."""
-    seen = _seen(program)
+    seen = seen_values(program)
     sizes: set[str] = set()
     for node in program.nodes:
         if node.op.startswith(("aten.sym_size", "py.")):
@@ -241,7 +236,7 @@ def _without_images(
     """Values of a program for a batch of any size: of what sees the image, shapes alone."""
     values: dict[str, Any] = {name: tensor.clone() for name, tensor in tensors.items()}
     values[program.input] = torch.empty(shape, device="meta")
-    seen = _seen(program)
+    seen = seen_values(program)
     meta, cpu = torch.device("meta"), torch.device("cpu")
     for node in program.nodes:
         if seen.intersection(node.reads()) and not node.op.startswith(("aten.sym_size", "py.")):

@@ -74,3 +74,12 @@ def live_nodes(program: Program) -> list[Node]:
             wanted.update(node.reads())
             found.append(node)
     return found[::-1]
+
+
+def seen_values(program: Program) -> set[str]:
+    """Values that are computed from the image, by what the operations read."""
+    seen = {program.input}
+    for node in program.nodes:
+        if not node.op.startswith(("aten.sym_size", "py.")) and seen.intersection(node.reads()):
+            seen.update(filter(None, node.outputs))
+    return seen
