@@ -30,12 +30,11 @@ def test_table_is_the_best_of_each_size_in_the_records() -> None:
     for path in RECORDS.rglob("*.json"):
         for size, accuracy in runs(json.loads(path.read_text(encoding="utf-8"))):
             best[size] = max(accuracy, best.get(size, 0.0))
-    for size, accuracy in RECORDED:
-        assert best[size] == accuracy
+    assert tuple(sorted(best.items())) == RECORDED
 
 
 def test_weights_trained_on_the_test_images_are_flagged_and_no_record_is() -> None:
     flag = too_good(7308, 99.90)
     assert flag is not None and "99.90 %" in flag and "7,308" in flag
     assert [row for row in RECORDED if too_good(*row)] == []
-    assert too_good(20_000, 99.66 + MARGIN / 2) is None
+    assert too_good(20_000, max(best for _, best in RECORDED) + MARGIN / 2) is None
