@@ -1,8 +1,6 @@
 """A cluster of two nodes on this machine, of which one is killed in mid-run."""
 
 import importlib
-import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +11,8 @@ from cohort_fakes import fake_plan, grade_class, write_class
 from tiny_core import HONEST, grade_tiny, tiny_plan, tiny_terms
 
 from eva.errors import JobError
-from eva.grading.cohort.journal import read_journals
 from eva.grading.reports import gradebook_json
+from eva.jobs.engine import Answer
 from eva.jobs.processes import LocalEngine
 from eva.jobs.ray_cluster import RayEngine
 
@@ -35,19 +33,23 @@ def cluster(one_ray: None) -> Iterator[Any]:
             made.shutdown()
 
 
-def kill_in_mid_run(cluster: Any, node: Any, journal: Path) -> tuple[threading.Thread, list[int]]:
-    """A thread that kills a node when two trainings are done, and how many were by then."""
-    killed_at: list[int] = []
+class Killing:
+    """An engine that kills a node as soon as it has brought two answers, so in mid-run."""
 
-    def kill() -> None:
-        while not journal.exists() or len(read_journals([journal]).seeds) < 2:
-            time.sleep(0.05)
-        cluster.remove_node(node, allow_graceful=False)
-        killed_at.append(len(read_journals([journal]).seeds))
+    def __init__(self, engine: RayEngine, cluster: Any, node: Any) -> None:
+        self.slots = engine.slots
+        self.submit, self.close = engine.submit, engine.close
+        self._engine, self._cluster, self._node = engine, cluster, node
+        self.answers = 0
+        self.killed_after = 0
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    return killer, killed_at
+    def wait(self, seconds: float) -> list[Answer]:
+        found = self._engine.wait(seconds)
+        self.answers += len(found)
+        if self.answers >= 2 and not self.killed_after:
+            self._cluster.remove_node(self._node, allow_graceful=False)
+            self.killed_after = self.answers
+        return found
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -56,15 +58,12 @@ def test_a_node_that_is_killed_in_mid_run_costs_no_result(tmp_path: Path, cluste
     folder = write_class(tmp_path / "class", CLASS)
     whole, _ = grade_class([folder], tmp_path / "whole.jsonl")
     journal, log = tmp_path / "journal.jsonl", tmp_path / "log"
-    killer, killed_at = kill_in_mid_run(cluster, doomed, journal)
     plan = fake_plan(log=str(log), pause=0.4)
-    engine = RayEngine(plan, jobs=2, address=cluster.address)
+    engine = Killing(RayEngine(plan, jobs=2, address=cluster.address), cluster, doomed)
     book, cohort = grade_class([folder], journal, engine)
-    killer.join()
     assert cohort.errors == {}
     assert gradebook_json.render(book) == gradebook_json.render(whole)
-    total = len(read_journals([journal]).seeds)
-    assert 2 <= killed_at[0] < total, "it was killed in mid-run"
+    assert 2 <= engine.killed_after < engine.answers, "it was killed in mid-run"
     done = log.read_text().splitlines()
     assert len(set(done)) <= len(done) <= len(set(done)) + 2, "only what it was doing is repeated"
 
@@ -77,11 +76,9 @@ def test_the_real_core_loses_no_result_with_a_node_either(tmp_path: Path, cluste
     texts = {f"w{n}": HONEST.replace("8,", f"{n},").replace("(8", f"({n}") for n in widths}
     folder = write_class(tmp_path / "class", texts | {"exits": "import os\nos._exit(0)"})
     journal, terms = tmp_path / "journal.jsonl", tiny_terms()
-    killer, killed_at = kill_in_mid_run(cluster, doomed, journal)
-    engine = RayEngine(tiny_plan(terms), jobs=2, address=cluster.address)
+    engine = Killing(RayEngine(tiny_plan(terms), jobs=2, address=cluster.address), cluster, doomed)
     book = grade_tiny(folder, journal, engine, terms)
-    killer.join()
-    assert 2 <= killed_at[0] < len(read_journals([journal]).seeds) == 3 * len(widths)
+    assert 2 <= engine.killed_after < engine.answers, "it was killed in mid-run"
     assert {grade.student for grade in book.grades if grade.report.passed} == set(texts)
     local = LocalEngine(tiny_plan(terms), jobs=2)
     whole = grade_tiny(folder, tmp_path / "whole.jsonl", local, terms)
