@@ -154,12 +154,23 @@ def build_rows(trace: Trace, *, ops: bool = False) -> tuple[Row, ...]:
 
 
 def structure_rows(model: nn.Module) -> tuple[Row, ...]:
-    """One row for each module, in the order in which they were defined; nothing ran."""
+    """One row for each module, in the order in which they were defined; nothing ran.
+
+    torchinfo lists the modules; of one that is used twice, the first place counts.
+    """
+    import torchinfo  # here, for a summary with an input does without it
+
     drafts = []
     inside = {id(m) for name, m in _parametrizations(model)}
-    for name, module in model.named_modules():
+    names = {id(m): name for name, m in model.named_modules()}
+    modes = [(m, m.training) for m in model.modules()]
+    listed = torchinfo.summary(model, verbose=0).summary_list
+    for module, training in modes:  # torchinfo sets one mode for all
+        module.training = training
+    for module in {id(info.module): info.module for info in listed}.values():
         if id(module) in inside:
             continue
+        name = names[id(module)]
         direct = [p for p in module._parameters.values() if p is not None]
         if parametrize.is_parametrized(module):
             direct += module.parametrizations.parameters()
