@@ -227,7 +227,7 @@ def marks_in(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-SIDES = {1: ("positions",), 2: ("rows", "columns"), 3: ("slices", "rows", "columns")}
+WINDOW_SIDES = {1: ("positions",), 2: ("rows", "columns"), 3: ("slices", "rows", "columns")}
 
 
 def format_region(rf: ReceptiveField, unit: int | Sequence[int] = ()) -> str:
@@ -244,7 +244,7 @@ def format_region(rf: ReceptiveField, unit: int | Sequence[int] = ()) -> str:
     inputs = {axis.input for axis in rf.axes}
     for axis, part in zip(rf.axes, rf.region(unit), strict=True):
         own = [a.axis for a in rf.axes if a.input == axis.input]
-        sides = SIDES.get(len(own), ())
+        sides = WINDOW_SIDES.get(len(own), ())
         name = sides[own.index(axis.axis)] if sides else f"dimension {axis.axis}"
         where = f" of input {axis.input}" if len(inputs) > 1 else ""
         seen = f"{part.start}-{part.stop - 1}" if part.stop > part.start else "none"

@@ -39,41 +39,41 @@ class Atom:
     pad: tuple[int, int] = (0, 0)
 
 
-Axis = tuple[Atom, ...]
+MapAxis = tuple[Atom, ...]
 
 
 class Inseparable(Exception):
     """A view cuts positions where no axis begins."""
 
 
-def channel(size: int) -> Axis:
+def channel(size: int) -> MapAxis:
     """An axis of different numbers."""
     return (Atom(kind=AtomKind.CHANNEL, size=size),) if size != 1 else ()
 
 
-def even(size: int) -> Axis:
+def even(size: int) -> MapAxis:
     """An axis along which a value repeats."""
     return (Atom(kind=AtomKind.EVEN, size=size),) if size != 1 else ()
 
 
-def images(size: int) -> Axis:
+def images(size: int) -> MapAxis:
     """The axis of a batch."""
     return (Atom(kind=AtomKind.IMAGE, size=size),) if size != 1 else ()
 
 
-def place(size: int, frame: str, cells: int, pad: tuple[int, int] = (0, 0)) -> Axis:
+def place(size: int, frame: str, cells: int, pad: tuple[int, int] = (0, 0)) -> MapAxis:
     """Positions of a map."""
     if size == 1:
         return ()
     return (Atom(kind=AtomKind.PLACE, size=size, frame=frame, cells=cells, pad=pad),)
 
 
-def extent(axis: Axis) -> int:
+def extent(axis: MapAxis) -> int:
     """Its size."""
     return math.prod(atom.size for atom in axis)
 
 
-def has(axes: tuple[Axis, ...] | list[Axis], kind: AtomKind) -> bool:
+def has(axes: tuple[MapAxis, ...] | list[MapAxis], kind: AtomKind) -> bool:
     """Whether any axis has an atom of a kind."""
     return any(atom.kind is kind for axis in axes for atom in axis)
 
@@ -91,7 +91,7 @@ def cut(atom: Atom, first: int) -> tuple[Atom, Atom]:
     return replace(atom, size=first), replace(atom, size=rest)
 
 
-def regroup(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...]:
+def regroup(axes: tuple[MapAxis, ...], shape: tuple[int, ...]) -> tuple[MapAxis, ...]:
     """Axes of a value after a view of another shape.
 
     Raises:
@@ -100,7 +100,7 @@ def regroup(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...]:
     if not math.prod(shape):
         raise Inseparable
     waiting = [atom for axis in axes for atom in axis][::-1]
-    found: list[Axis] = []
+    found: list[MapAxis] = []
     for size in shape:
         axis: list[Atom] = []
         missing = size
@@ -125,7 +125,7 @@ def regroup(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def refine(one: Axis, other: Axis) -> tuple[list[Atom], list[Atom]]:
+def refine(one: MapAxis, other: MapAxis) -> tuple[list[Atom], list[Atom]]:
     """Two axes of one size as atoms of the same sizes.
 
     Raises:
@@ -154,7 +154,7 @@ def refine(one: Axis, other: Axis) -> tuple[list[Atom], list[Atom]]:
     return first, second
 
 
-def turned(axis: Axis) -> Axis:
+def turned(axis: MapAxis) -> MapAxis:
     """The axis read from its other end."""
     return tuple(
         replace(atom, frame=atom.frame.removesuffix("-") + "-" * (not atom.frame.endswith("-")))

@@ -23,7 +23,7 @@ from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import GraphModule, jittered, observe, steps
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import memory_groups, overwritten, random_operation
-from eva.grading.graph.information import BUDGET, carried
+from eva.grading.graph.information import INFORMATION_BUDGET, carried
 from eva.grading.graph.trial import (
     LARGEST,
     Images,
@@ -287,7 +287,7 @@ def recipe(candidate: Candidate, limits: Limits) -> Verdict:
         where = ", ".join(f"{place} ({count:,})" for place, count in home.places[:3])
         return Verdict.review(
             f"recipe: the graph carries what {home.numbers:,} numbers say that are not drawn here; "
-            f"{BUDGET} are free.\n  Most are in {where}.\n"
+            f"{INFORMATION_BUDGET} are free.\n  Most are in {where}.\n"
             "  Were they trained before? A person must look.",
             {"carried": home.numbers, "places": [list(row) for row in home.places[:20]]},
         )

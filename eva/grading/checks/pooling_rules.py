@@ -17,8 +17,8 @@ from torch import Tensor
 from eva.grading.checks.axes import (
     Atom,
     AtomKind,
-    Axis,
     Inseparable,
+    MapAxis,
     channel,
     even,
     extent,
@@ -29,12 +29,12 @@ from eva.grading.checks.axes import (
     regroup,
     turned,
 )
-from eva.grading.checks.pooling_proof import Analysis, Cut, Trouble, Value, atoms_of
+from eva.grading.checks.pooling_analysis import BATCH, Analysis, Cut, Trouble, Value, atoms_of
 from eva.grading.graph.helpers import arguments
 from eva.grading.graph.nodes import Node, Ref, resolve
 
-Rule = Callable[[Analysis, Node, dict[str, Any]], list[Value]]
-_RULES: dict[str, Rule] = {}
+PoolingRule = Callable[[Analysis, Node, dict[str, Any]], list[Value]]
+_RULES: dict[str, PoolingRule] = {}
 _WIDE = 4  # a fixed kernel of fewer positions tells nothing of the place that 3x3 would not
 _CROP = 2  # positions at each end that a crop takes off as an unpadded convolution does
 
@@ -103,8 +103,8 @@ def _name(node: Node) -> str:
     return node.op.split(".")[1]
 
 
-def _rule(names: str) -> Callable[[Rule], Rule]:
-    def keep(function: Rule) -> Rule:
+def _rule(names: str) -> Callable[[PoolingRule], PoolingRule]:
+    def keep(function: PoolingRule) -> PoolingRule:
         _RULES.update(dict.fromkeys(names.split(), function))
         return function
 
@@ -140,7 +140,7 @@ def _shape(a: Analysis, node: Node, index: int = 0) -> tuple[int, ...]:
     return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
-def _plain(shape: tuple[int, ...], batch: int) -> tuple[Axis, ...]:
+def _plain(shape: tuple[int, ...], batch: int) -> tuple[MapAxis, ...]:
     """Axes of a value of which nothing is known."""
     axes = [channel(size) for size in shape]
     if shape and shape[0] == batch:
@@ -149,8 +149,6 @@ def _plain(shape: tuple[int, ...], batch: int) -> tuple[Axis, ...]:
 
 
 def _unknown(a: Analysis, node: Node, text: str, *, failed: bool = False) -> list[Value]:
-    from eva.grading.checks.pooling_proof import BATCH
-
     values = _values(a, node)
     seen = any(v.seen for v in values)
     base = _common(values, a.layer(node))
@@ -209,11 +207,11 @@ def _indices(value: Value, axes: Any) -> list[int]:
 def _join(
     a: Analysis,
     node: Node,
-    parts: list[tuple[Axis, Value]],
+    parts: list[tuple[MapAxis, Value]],
     *,
     layer: str = "",
     failed: bool = True,
-) -> tuple[Axis, list[Trouble]]:
+) -> tuple[MapAxis, list[Trouble]]:
     """One axis from those of several values that meet along it."""
     troubles: list[Trouble] = []
     parts = [(axis, value) for axis, value in parts if axis]
@@ -488,7 +486,7 @@ def _roll(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     return [_over_images(a, node, replace(value, axes=axes, number=value.number), rolled)]
 
 
-def _over_images(a: Analysis, node: Node, found: Value, axes: Iterable[Axis]) -> Value:
+def _over_images(a: Analysis, node: Node, found: Value, axes: Iterable[MapAxis]) -> Value:
     """Note that an operation takes images of a batch together; training may, as a norm does."""
     if a.training or not found.seen or not has(list(axes), AtomKind.IMAGE):
         return found
@@ -609,7 +607,7 @@ def _channel_norm(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]
 
 def _along(weight: Value, count: int, axis: int) -> Value:
     """A vector, laid along one axis of a value of ``count`` axes."""
-    axes: list[Axis] = [()] * count
+    axes: list[MapAxis] = [()] * count
     if weight.axes:
         axes[axis] = weight.axes[0]
     return replace(weight, axes=tuple(axes))
@@ -693,7 +691,7 @@ def _contract(
 
 
 def _summed(
-    a: Analysis, node: Node, parts: list[tuple[Axis, Value]]
+    a: Analysis, node: Node, parts: list[tuple[MapAxis, Value]]
 ) -> tuple[list[Atom], list[Trouble], bool]:
     """Positions of an axis that is summed over, what is wrong, and whether maps weigh them."""
     troubles: list[Trouble] = []
@@ -815,8 +813,8 @@ def _pair(value: Any, count: int) -> tuple[int, ...]:
 
 
 def _windowed(
-    axis: Axis, size: int, kernel: int, stride: int, padding: int, dilation: int
-) -> Axis:  # fmt: skip
+    axis: MapAxis, size: int, kernel: int, stride: int, padding: int, dilation: int
+) -> MapAxis:  # fmt: skip
     """Positions of windows over the positions of an axis."""
     atoms = [atom for atom in axis if atom.kind is AtomKind.PLACE]
     if not atoms:
@@ -830,9 +828,9 @@ def _windowed(
     return place(size, atom.frame, min(full, atom.cells))
 
 
-def _wide_padding(a: Analysis, node: Node, axis: Axis, padding: int, reach: int, fixed: bool) -> (
-    Trouble | None
-):  # fmt: skip
+def _wide_padding(
+    a: Analysis, node: Node, axis: MapAxis, padding: int, reach: int, fixed: bool
+) -> Trouble | None:
     """Padding from which every position could learn where it is."""
     atom = next((atom for atom in axis if atom.kind is AtomKind.PLACE), None)
     if atom is None:
@@ -872,7 +870,7 @@ def _conv(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     found = replace(_common([value, weight], _name(node)), partial=value.partial)
     if has([value.axes[1]], AtomKind.IMAGE):
         raise Inseparable
-    axes: list[Axis] = [value.axes[0], channel(shape[1])]
+    axes: list[MapAxis] = [value.axes[0], channel(shape[1])]
     total = value.total
     partial = list(value.partial)
     for i in range(count):
@@ -1127,8 +1125,8 @@ def _pad(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
 
 
 def _cropped(
-    a: Analysis, axis: Axis, left: int, right: int, size: int, troubles: list[Trouble]
-) -> Axis:
+    a: Analysis, axis: MapAxis, left: int, right: int, size: int, troubles: list[Trouble]
+) -> MapAxis:
     (atom,) = axis
     if left != right or left > _CROP:
         troubles.append(
@@ -1219,7 +1217,7 @@ def _cat(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
 
 
 def _joined_parts(
-    a: Analysis, node: Node, parts: list[Value], axes: tuple[Axis, ...], troubles: list[Trouble]
+    a: Analysis, node: Node, parts: list[Value], axes: tuple[MapAxis, ...], troubles: list[Trouble]
 ) -> Value:
     found = _settled(_with(replace(_common(parts, _name(node)), axes=axes), *troubles))
     maps = [v.partial for v in parts if v.is_map]
@@ -1228,7 +1226,7 @@ def _joined_parts(
     return found
 
 
-def _cat_axis(parts: list[Axis], size: int) -> Axis:
+def _cat_axis(parts: list[MapAxis], size: int) -> MapAxis:
     special = (AtomKind.PLACE, AtomKind.IMAGE)
     if not any(atom.kind in special for axis in parts for atom in axis):
         return channel(size)

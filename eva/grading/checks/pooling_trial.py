@@ -23,7 +23,7 @@ _BACKGROUND, _INK = -0.4242, 2.8215  # of a normalized digit of MNIST
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class PoolingTrial:
     """What was tried.
 
     Attributes:
@@ -37,7 +37,7 @@ class Trial:
 
 def try_pooling(
     graph: Graph, proof: Proof, tensors: Mapping[str, Tensor], images: Tensor
-) -> Trial:  # fmt: skip
+) -> PoolingTrial:  # fmt: skip
     """Try a proof of the eval program.
 
     Args:
@@ -61,7 +61,7 @@ def try_pooling(
         return found
 
     replaced = scores(proof.cuts)
-    return Trial(
+    return PoolingTrial(
         way_round=not _close(replaced, there[program.output]),
         mean_matters=not _close(scores(proof.means), here[program.output]),
     )

@@ -22,7 +22,7 @@ from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import arguments, layer_of
 from eva.grading.graph.nodes import Node, Program, resolve
 
-BUDGET = 64  # numbers of 32 bits: scale factors, slopes, a blur, the eps of a norm
+INFORMATION_BUDGET = 64  # numbers of 32 bits: scale factors, slopes, a blur, the eps of a norm
 _BITS = 32
 _ENDLESS = 2**63 - 1  # the end of a slice that has none
 _NAMES = """
@@ -55,7 +55,7 @@ class Carried:
     @property
     def over_budget(self) -> bool:
         """More than any honest network needs."""
-        return self.bits > BUDGET * _BITS
+        return self.bits > INFORMATION_BUDGET * _BITS
 
 
 def carried(graph: Graph) -> Carried:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from eva.data import Dataset, normalize, to_float
-from eva.errors import EvaError, TrainingError
+from eva.errors import EvaError, ForwardError, TrainingError
 from eva.recipe import Recipe
 from eva.seeds import seeded
 from eva.training.evaluation import BATCH, GPU_BATCH
@@ -178,6 +178,8 @@ def unchanged(module: nn.Module) -> Iterator[None]:
 
 def is_the_machines(error: Exception) -> bool:
     """Whether training might go well on another machine, or at another time."""
+    if isinstance(error, ForwardError):  # the trainer's own trial of the network
+        return False
     cause = error.__cause__ if isinstance(error, TrainingError) else error
     return isinstance(cause, (EvaError, MemoryError, OSError, torch.OutOfMemoryError)) or any(
         words in str(cause) for words in ("allocate memory", "CUDA error", "CUDA driver")

@@ -19,7 +19,7 @@ import torch
 from torch import Generator
 
 from eva.data import Dataset
-from eva.errors import GradingError, TrainingError
+from eva.errors import EvaError, GradingError
 from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.rubric import Assignment
@@ -151,7 +151,7 @@ def judge_seed(
     except Exception as error:  # whatever a stranger's graph and recipe make PyTorch say
         if is_the_machines(error):
             raise
-        problem = error.problem if isinstance(error, TrainingError) else first_line(error)
+        problem = error.problem if isinstance(error, EvaError) else first_line(error)
     return SeedResult(
         index=index,
         accuracies=accuracies,

@@ -208,8 +208,8 @@ class Grading:
         """Train the captured graph to the end, or say why the loss did not allow it."""
         if not self._cache:
             self._store.forget(facts)
-        trainer = self._trainer(data, facts)
         try:
+            trainer = self._trainer(data, facts)
             with self._training():
                 try:
                     run = trainer.fit(resume=True)

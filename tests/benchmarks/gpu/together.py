@@ -22,8 +22,8 @@ from eva.data import epoch_order
 from eva.errors import TrainingError
 from eva.record import EpochRow, Run
 from eva.seeds import derive_seed, seeded
+from eva.training.average import average_weight
 from eva.training.evaluation import confusion, evaluate
-from eva.training.optimizer import average_weight
 from eva.training.trainer import AT_ONCE, Trainer
 
 WARM_UP = 3
@@ -32,7 +32,7 @@ Function = Callable[..., Any]
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, weight: Tensor) -> None:
-    """As :func:`eva.training.optimizer.update_average`, in a kernel for many tensors."""
+    """As :func:`eva.training.average.update_average`, in a kernel for many tensors."""
     pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
     old, new = (
         list(side) for side in zip(*[p for p in pairs if p[0].is_floating_point()], strict=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.rubric import load_assignment
@@ -141,11 +142,15 @@ def assert_trains_alike(found: Captured) -> None:
         torch.testing.assert_close(graph.eval()(batch), model.eval()(batch), rtol=1e-4, atol=1e-5)
 
 
+MIX_IMAGES = {"generator_network_from_image"}  # its weights come from the mean of a batch
+
+
 @pytest.mark.parametrize("path", CHEATS, ids=name)
 def test_cheat_is_refused_with_a_reason_and_nothing_else_is_wrong_with_it(path: Path) -> None:
     found, verdicts = looked_at(path)
     refused = {check: v for check, v in verdicts.items() if v.status != Status.PASSED}
-    if found.graph is None:  # what can't be counted has no shapes to be seen either
+    if admitted(found).graph is None or name(path) in MIX_IMAGES:
+        # What can't be counted has no shapes to be seen either.
         assert refused.pop("shapes").status == Status.NEEDS_REVIEW
     assert {v.status for v in refused.values()} <= {Status.FAILED, Status.NEEDS_REVIEW}
     assert all(len(v.message) > 30 for v in refused.values())
