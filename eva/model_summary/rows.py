@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -167,13 +167,14 @@ def structure_rows(model: nn.Module) -> tuple[Row, ...]:
     listed = torchinfo.summary(model, verbose=0).summary_list
     for module, training in modes:  # torchinfo sets one mode for all
         module.training = training
-    for module in {id(info.module): info.module for info in listed}.values():
+    modules: dict[int, nn.Module] = {id(info.module): info.module for info in listed}
+    for module in modules.values():
         if id(module) in inside:
             continue
         name = names[id(module)]
         direct = [p for p in module._parameters.values() if p is not None]
         if parametrize.is_parametrized(module):
-            direct += module.parametrizations.parameters()
+            direct += cast(nn.ModuleDict, module.parametrizations).parameters()
         row = Row(
             name=name,
             type=_type_name(module),

@@ -142,7 +142,7 @@ def fit_together(
     for i, t in enumerate(trainers):
         t.optimizer.param_groups[0]["lr"] = settings[i]
         t._average_weight = settings[len(trainers) + i]
-    prepare = Branches([t._augmented for t in trainers], device, [t._generator for t in trainers])
+    prepare = Branches([t._batch for t in trainers], device, [t._generator for t in trainers])
     learn = Branches([t._step for t in trainers], device)
     alive = dict.fromkeys(range(len(trainers)), True)
     step = 0
@@ -151,8 +151,7 @@ def fit_together(
         started = time.perf_counter()
         for t in trainers:
             t._generator.manual_seed(derive_seed("augment", t.seed, epoch))
-            for total in (t._loss, t._correct, t._finite):
-                total.zero_()
+            t.totals.reset()
             t.model.train()
         orders = [
             torch.split(
@@ -168,6 +167,8 @@ def fit_together(
                 for k in range(len(cut[0][0])):
                     settings.copy_(table[step])
                     learn([(images[k], labels[k]) for images, labels in cut])
+                    for t, (_, labels) in zip(trainers, cut, strict=True):
+                        t.totals.images += len(labels[k])
                     step += 1
                     if only_steps is not None and step == only_steps:
                         torch.cuda.synchronize() if cuda else None
@@ -181,7 +182,7 @@ def fit_together(
             if not alive[i]:
                 continue
             try:
-                t._check_finite(step - 1)
+                t._require_finite(step - 1)
             except TrainingError:
                 alive[i] = False
                 continue
@@ -195,8 +196,8 @@ def fit_together(
             row = EpochRow(
                 epoch=epoch,
                 lr=t.recipe.lr((epoch + 1) * steps - 1, steps),
-                train_loss=t._loss.item() / images,
-                train_accuracy=100 * t._correct.item() / images,
+                train_loss=t.totals.mean_loss(),
+                train_accuracy=t.totals.accuracy(),
                 test_loss=result.loss,
                 test_accuracy=result.accuracy,
                 wrong=tuple((result.predicted != labels).nonzero().flatten().tolist()),
