@@ -42,7 +42,9 @@ def test_every_family_is_traced_without_numbers_and_without_unknowns(name: str) 
         model = torchvision.models.get_model(name)
     found = rf.trace(model, (3, size, size))
     assert found.device_fallback is None
-    assert {str(c.output_rf.status) for c in found.calls if c.output_rf} <= {"exact", "whole-input"}
+    # Windows whose reshape can't be taken back whole end as a bound that says so.
+    known = {"exact", "whole-input"} | ({"bound"} if name == "swin_v2_t" else set())
+    assert {str(c.output_rf.status) for c in found.calls if c.output_rf} <= known
 
 
 # model, layer whose map is compared, input size, whether squeeze-excitation is taken out
