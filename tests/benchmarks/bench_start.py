@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from eva.training.device import describe_device, describe_versions
+from eva.training.machine import describe_device, describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "start.json"
 BARE = "python -c 'import torch'"

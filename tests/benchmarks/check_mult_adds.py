@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from eva.model_summary import summary
 from eva.model_summary.counts import products
 from eva.rf import trace
-from eva.training.device import describe_versions
+from eva.training.machine import describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "mult_adds.json"
 LIMIT = 0.01
