@@ -16,7 +16,7 @@ from eva.errors import RecipeError, RecordError
 from eva.json_types import FrozenModel
 from eva.recipe import Recipe
 
-SCHEMA = 1
+RECORD_SCHEMA = 1
 TARGET = 99.4  # percent of the test images, in each of the last epochs: the course's assignment
 LAST_EPOCHS = 4
 
@@ -111,7 +111,7 @@ class Run(FrozenModel):
         changes: What was otherwise each time the run was resumed.
     """
 
-    schema_version: int = SCHEMA
+    schema_version: int = RECORD_SCHEMA
     submission: str
     recipe: Recipe
     seed: int
@@ -205,9 +205,9 @@ class Run(FrozenModel):
     def from_json(cls, value: Any, source: str = "record") -> Run:
         """Check and read what :meth:`to_json` wrote; ``source`` names it in errors."""
         version = value.get("schema_version") if isinstance(value, dict) else None
-        if isinstance(version, int) and version > SCHEMA:
+        if isinstance(version, int) and version > RECORD_SCHEMA:
             raise RecordError(
-                f"{source} has schema version {version}; this eva reads up to {SCHEMA}.",
+                f"{source} has schema version {version}; this eva reads up to {RECORD_SCHEMA}.",
                 "Upgrade with `pip install -U eva-course`.",
             )
         try:

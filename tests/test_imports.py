@@ -15,38 +15,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Names that several modules must have: the two of a submission, the function of a format, and
+# Names that several modules must have: the two of a submission, the usual name of its network, the
+# function of a format, a program's first function, a picture by the name of what it shows, and
 # `check`, which makes a check of a function and is what `eva.check` does with all of them.
-CONVENTIONS = {"RECIPE", "build_model", "check", "pytest_addoption", "render"}
+CONVENTIONS = {"Net", "RECIPE", "build_model", "check", "main", "pytest_addoption"} | {
+    "receptive_field",
+    "render",
+}
 
 # Two things never share a name. These still do; the list may only get shorter.
-SHARED = {
-    "BATCH",
-    "CHANNELS",
-    "EXAMPLE",
-    "Hull",
-    "IDENTITY",
-    "LARGEST",
-    "Line",
-    "Net",
-    "Result",
-    "Row",
-    "SCHEMA",
-    "SIZES",
-    "Status",
-    "Step",
-    "VECTORS",
-    "WIDTH",
-    "ZEROS",
-    "arguments",
-    "confusion",
-    "fits",
-    "linear",
-    "main",
-    "receptive_field",
-    "shapes",
-    "shift",
-}
+SHARED = {"Row", "Status"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:

@@ -10,7 +10,7 @@ from torch import nn
 from eva import plots
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset
-from eva.training.evaluation import confusion, evaluate
+from eva.training.evaluation import confusion_matrix, evaluate
 from tests.test_record import make_run
 
 
@@ -88,7 +88,7 @@ def test_what_can_not_be_drawn_is_a_clear_error(model: nn.Module, tiny: Dataset)
 
 
 def test_confusion_counts_true_rows_and_predicted_columns() -> None:
-    counts = confusion(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 0]), classes=3)
+    counts = confusion_matrix(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 0]), classes=3)
     assert counts == ((1, 1, 0), (0, 1, 0), (1, 0, 0))
 
 

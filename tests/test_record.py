@@ -5,7 +5,7 @@ import pytest
 
 from eva.errors import RecordError
 from eva.recipe import Recipe, Rotation
-from eva.record import SCHEMA, DataInfo, DeviceInfo, EpochRow, Run, write_atomically
+from eva.record import RECORD_SCHEMA, DataInfo, DeviceInfo, EpochRow, Run, write_atomically
 
 
 def row(epoch: int, accuracy: float) -> EpochRow:
@@ -81,9 +81,9 @@ def test_held_wants_each_of_the_last_four() -> None:
         (lambda text: text.replace('"momentum"', '"momentun"'), "momentun"),
         (
             lambda text: text.replace(
-                f'"schema_version": {SCHEMA}', f'"schema_version": {SCHEMA + 1}'
+                f'"schema_version": {RECORD_SCHEMA}', f'"schema_version": {RECORD_SCHEMA + 1}'
             ),
-            rf"schema version {SCHEMA + 1}; this eva reads up to {SCHEMA}",
+            rf"schema version {RECORD_SCHEMA + 1}; this eva reads up to {RECORD_SCHEMA}",
         ),
     ],
 )

@@ -9,8 +9,8 @@ from eva.jobs.engine import Answer as Answer
 from eva.jobs.engine import Engine as Engine
 from eva.jobs.plan import Kind as Kind
 from eva.jobs.plan import Plan as Plan
-from eva.jobs.plan import Result as Result
 from eva.jobs.plan import Task as Task
+from eva.jobs.plan import TaskResult as TaskResult
 from eva.jobs.plan import Work as Work
 from eva.jobs.plan import perform as perform
 from eva.jobs.selection import WORKER_MEMORY as WORKER_MEMORY

@@ -15,8 +15,8 @@ from typing import Any
 from eva.json_types import Json
 
 Task = dict[str, Json]
-Result = dict[str, Json]
-Work = Callable[[dict[str, Any]], Result]
+TaskResult = dict[str, Json]
+Work = Callable[[dict[str, Any]], TaskResult]
 
 
 @dataclass(frozen=True, kw_only=True)

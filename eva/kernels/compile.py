@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from eva.errors import DeviceError
-from eva.kernels.cpu_dispatch import fits, use_batch_last
+from eva.kernels.cpu_dispatch import fits_cpu_kernel, use_batch_last
 from eva.kernels.cpu_kernels import compiler
 from eva.kernels.folding import fold
 
@@ -44,7 +44,7 @@ def compile_model(model: nn.Module, batch_size: int) -> Callable[[Tensor], Tenso
 
 
 def _backend(module: fx.GraphModule, inputs: Sequence[Tensor]) -> Compiled:
-    ours = fits(module)  # asked first: operations that folding adds tell no shapes
+    ours = fits_cpu_kernel(module)  # asked first: operations that folding adds tell no shapes
     fold(module)
     if ours:
         use_batch_last(module)

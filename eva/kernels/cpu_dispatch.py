@@ -18,12 +18,12 @@ from torch import Tensor, fx
 
 from eva.kernels import cpu_kernels
 
-CHANNELS = 24  # at most, of the inputs and of the outputs of a group; wider ones are oneDNN's
+CPU_CHANNELS = 24  # at most, of the inputs and of the outputs of a group; wider ones are oneDNN's
 SIDES = {1, 3, 5}
 IMAGES = 32  # a batch is a multiple of them, whatever the processor
 
 
-def fits(module: fx.GraphModule) -> bool:
+def fits_cpu_kernel(module: fx.GraphModule) -> bool:
     """Whether the kernels can do all convolutions of a network, and compile here.
 
     If one does not fit, PyTorch does them all: to change the order of maps back and forth costs
@@ -107,7 +107,7 @@ def _convolution_fits(node: fx.Node) -> bool:
         and len(x) % IMAGES == 0
         and side == other_side
         and side in SIDES
-        and max(inputs, outputs // given["groups"]) <= CHANNELS
+        and max(inputs, outputs // given["groups"]) <= CPU_CHANNELS
         and pair(given["stride"]) == pair(given["dilation"]) == (1, 1)
         and padding == other_padding
         and isinstance(padding, int)

@@ -31,7 +31,8 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
-VECTORS = {"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")}  # others need no flag
+# Other processors need no flag.
+VECTOR_FLAGS = {"AVX512": ("-mavx512f", "-mfma"), "AVX2": ("-mavx2", "-mfma")}
 
 
 def compiler() -> str:
@@ -51,7 +52,7 @@ def build(folder: Path | None = None) -> Path:
     """
     folder = folder or platformdirs.user_cache_path("eva-course") / "kernels"
     command = [compiler(), *FLAGS]
-    command += VECTORS.get(torch.backends.cpu.get_cpu_capability(), ())
+    command += VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     key = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
     library = folder / f"{key}.so"
     if not library.exists():

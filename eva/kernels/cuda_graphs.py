@@ -17,10 +17,10 @@ from torch import Generator, Tensor
 
 WARM_UP = 3  # calls before the capture, in which libraries choose kernels and allocate
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 
-class Replayed(Generic[Result]):
+class Replayed(Generic[Returned]):
     """A function of tensors; on CUDA its kernels are captured, elsewhere it is simply called.
 
     The function has to do the same work at every call: no value may come to the host and steer
@@ -37,7 +37,7 @@ class Replayed(Generic[Result]):
 
     def __init__(
         self,
-        function: Callable[..., Result],
+        function: Callable[..., Returned],
         device: torch.device,
         *,
         generator: Generator | None = None,
@@ -48,9 +48,9 @@ class Replayed(Generic[Result]):
         self._generator = generator
         self._shapes: list[torch.Size] | None = None
         self._calls = 0
-        self._graph: tuple[torch.cuda.CUDAGraph, list[Tensor], Result] | None = None
+        self._graph: tuple[torch.cuda.CUDAGraph, list[Tensor], Returned] | None = None
 
-    def __call__(self, *inputs: Tensor) -> Result:
+    def __call__(self, *inputs: Tensor) -> Returned:
         """Do what the function does."""
         shapes = [value.shape for value in inputs]
         self._shapes = self._shapes or shapes
@@ -70,7 +70,7 @@ class Replayed(Generic[Result]):
         """Capture anew: tensors that the function works on, besides its inputs, are others now."""
         self._calls, self._graph = 0, None
 
-    def _on_a_side_stream(self, inputs: tuple[Tensor, ...]) -> Result:
+    def _on_a_side_stream(self, inputs: tuple[Tensor, ...]) -> Returned:
         here = torch.cuda.current_stream()
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(here)
@@ -81,7 +81,7 @@ class Replayed(Generic[Result]):
 
     def _capture(
         self, inputs: tuple[Tensor, ...]
-    ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Result]:
+    ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Returned]:
         fixed = [value.clone() for value in inputs]
         graph = torch.cuda.CUDAGraph()
         if self._generator is not None:

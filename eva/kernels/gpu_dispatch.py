@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from eva.kernels.cpu_dispatch import pair
 
-CHANNELS = 32  # at most, of inputs and of outputs; wider ones are cuDNN's
+GPU_CHANNELS = 32  # at most, of inputs and of outputs; wider ones are cuDNN's
 SIDE = 5  # at most
 DTYPES = {torch.float32, torch.bfloat16, torch.float16}
 CONV2D = (torch.conv2d, torch.ops.aten.conv2d, torch.ops.aten.conv2d.default)
@@ -68,7 +68,11 @@ class SmallConvolutions(TorchFunctionMode):
         kind = self._device.type
         cast = torch.is_autocast_enabled(kind)
         plain = groups == 1 and pair(stride) == pair(dilation) == (1, 1)
-        if not (plain and input.device.type == kind and fits(input, weight, padding, cast=cast)):
+        if not (
+            plain
+            and input.device.type == kind
+            and fits_gpu_kernel(input, weight, padding, cast=cast)
+        ):
             return function(input, weight, bias, stride, padding, dilation, groups)
         from eva.kernels.gpu_kernels import Convolution
 
@@ -79,7 +83,7 @@ class SmallConvolutions(TorchFunctionMode):
         return scores if bias is None else scores + bias.to(scores.dtype).view(1, -1, 1, 1)
 
 
-def fits(x: Tensor, weight: Tensor, padding: Any, *, cast: bool = False) -> bool:
+def fits_gpu_kernel(x: Tensor, weight: Tensor, padding: Any, *, cast: bool = False) -> bool:
     """Whether the kernels can take a convolution of stride 1 with these weights and this padding.
 
     Args:
@@ -94,7 +98,7 @@ def fits(x: Tensor, weight: Tensor, padding: Any, *, cast: bool = False) -> bool
     outputs, inputs, side, other_side = weight.shape
     rows, columns = pair(padding)
     return (
-        max(inputs, outputs) <= CHANNELS
+        max(inputs, outputs) <= GPU_CHANNELS
         and side == other_side <= min(SIDE, height, width)
         and rows == columns
         and isinstance(rows, int)

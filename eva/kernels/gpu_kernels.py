@@ -32,12 +32,12 @@ CHUNKS = 256  # of positions, each summed by a program of its own
 SUM_COLUMNS = 16
 WARPS = 4
 
-SIZES = ["positions", "height", "width", "out_height", "out_width", "outputs", "padding"]
+KERNEL_SIZES = ["positions", "height", "width", "out_height", "out_width", "outputs", "padding"]
 STRIDES = ["stride_output", "stride_input", "stride_row", "stride_column", "first", "direction"]
 
 
 # Compiled once for each (side, inputs) and not for every size of a map as well.
-@triton.jit(do_not_specialize=[*SIZES, *STRIDES])
+@triton.jit(do_not_specialize=[*KERNEL_SIZES, *STRIDES])
 def _convolve(
     x, weight, y,
     positions, height, width, out_height, out_width, outputs, padding,
@@ -72,7 +72,7 @@ def _convolve(
     tl.store(y + m[:, None] * outputs + k[None, :], total.to(y.dtype.element_ty), known)
 
 
-@triton.jit(do_not_specialize=[*SIZES, "chunk"])
+@triton.jit(do_not_specialize=[*KERNEL_SIZES, "chunk"])
 def _correlate(
     x, dy, partial,
     positions, height, width, out_height, out_width, outputs, chunk,

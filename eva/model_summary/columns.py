@@ -13,7 +13,7 @@ from eva.errors import InputSizeError
 from eva.model_summary.rows import SHARED, Row
 from eva.rf import ReceptiveField, Status
 
-EXAMPLE = "Write channels x height x width, such as 1x28x28."
+SIZE_EXAMPLE = "Write channels x height x width, such as 1x28x28."
 
 
 class Column(StrEnum):
@@ -93,10 +93,10 @@ def parse_size(text: str) -> tuple[int, ...]:
     """
     parts = text.lower().replace("×", "x").split("x")
     if not all(part.strip().isdigit() for part in parts):
-        raise InputSizeError(f"{text!r} is not a size.", EXAMPLE)
+        raise InputSizeError(f"{text!r} is not a size.", SIZE_EXAMPLE)
     size = tuple(int(part) for part in parts)
     if min(size) < 1:
-        raise InputSizeError(f"{text!r} has a side of zero.", EXAMPLE)
+        raise InputSizeError(f"{text!r} has a side of zero.", SIZE_EXAMPLE)
     return size
 
 

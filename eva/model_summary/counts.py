@@ -16,7 +16,7 @@ from torch import nn
 
 from eva.rf import OpCall, Trace
 
-VECTORS = ("mv", "dot", "vdot")
+VECTOR_PRODUCTS = ("mv", "dot", "vdot")
 Sizes = tuple[tuple[int, ...], ...]
 
 
@@ -39,7 +39,7 @@ def mult_adds(op: OpCall, images: int) -> int:
     count = products(op)
     # The first state of a recurrent layer depends on no input, and is there for every image.
     for_each = op.from_input or any(size[:1] == (images,) for size in op.output_sizes)
-    if not for_each and op.name.partition(".")[2] in VECTORS:
+    if not for_each and op.name.partition(".")[2] in VECTOR_PRODUCTS:
         return 0  # the norm of a weight, worked out again and again
     return -(-count // images) if for_each else count
 
@@ -137,7 +137,7 @@ FORMULAS: dict[str, Callable[[Sizes, Sizes, Any], int]] = {
     **dict.fromkeys(("mm", "bmm", "_int_mm", "_scaled_mm"), _product),
     **dict.fromkeys(("addmm", "baddbmm", "addbmm", "_addmm_activation"), _added_product),
     **dict.fromkeys(("linear", "mkldnn_linear", "_weight_int8pack_mm"), _linear),
-    **dict.fromkeys(VECTORS, _vector),
+    **dict.fromkeys(VECTOR_PRODUCTS, _vector),
     "addmv": _added_vector,
     **dict.fromkeys(
         (

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from eva.rf.geometry import IDENTITY, AxisMap, Window, shift
+from eva.rf.geometry import IDENTITY, AxisMap, Window, offset
 
 Masks = npt.NDArray[Any]  # of Python integers, dtype object: bit masks of any width
 LIMIT = 1 << 18  # units up to which a pattern over several dimensions is followed exactly
@@ -188,7 +188,7 @@ def straight(positions: Sequence[int]) -> Window | None:
     Of several regular runs with one step, the first longest speaks, if it is no less than a half.
     """
     if len(positions) < 2:
-        return shift(positions[0]) if positions else None
+        return offset(positions[0]) if positions else None
     steps = [b - a for a, b in itertools.pairwise(positions)]
     best, at, begin = 0, 0, 0
     for i in range(1, len(steps) + 1):
@@ -198,7 +198,7 @@ def straight(positions: Sequence[int]) -> Window | None:
             begin = i
     if 2 * best < len(positions) or best < 2:
         return None
-    return shift(positions[at] - at * steps[at], steps[at])
+    return offset(positions[at] - at * steps[at], steps[at])
 
 
 def alike(a: Window | None, b: Window | None) -> bool:
@@ -1105,5 +1105,5 @@ class Algebra:
         key = ("placed", dim in term.dims, at, before, count, after)
         line = self.remade(term.line, key, change)
         if dim in term.dims and len(dims) == 1 and term.line.window is not None:
-            line = self.patterned(line, shift(-before).after(term.line.window))
+            line = self.patterned(line, offset(-before).after(term.line.window))
         return Term(dims, line)

@@ -24,6 +24,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
+Hull = tuple[int, int] | None  # first and last position seen, both included
+
 
 class Taps(NamedTuple):
     """A set of positions, any sign: bit ``i`` of ``bits`` is position ``low + i``."""
@@ -198,12 +200,12 @@ def transposed(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
     return Window(period=stride, advance=1, taps=phases).simplified()
 
 
-def shift(by: int, step: int = 1) -> Window:
+def offset(by: int, step: int = 1) -> Window:
     """Crop, pad or slice: unit u is unit ``by + u * step``; a negative step mirrors."""
     return Window(period=1, advance=step, taps=(Taps(by, 1),))
 
 
-IDENTITY = shift(0)
+IDENTITY = offset(0)
 
 
 def adaptive(size: int, count: int) -> Window:

@@ -27,7 +27,7 @@ from eva.jobs import (
     EngineName,
     Kind,
     Plan,
-    Result,
+    TaskResult,
     Work,
     default_jobs,
     select_engine,
@@ -169,11 +169,11 @@ def make_work(config: dict[str, Any]) -> Work:
     terms = _Terms(**config)
     dataset = _load(terms)
 
-    def work(task: dict[str, Any]) -> Result:
+    def work(task: dict[str, Any]) -> TaskResult:
         # The progress bars of several workers would write over each other.
         with redirect_stderr(io.StringIO()):
             run = train_seed(terms, dataset, task["index"])
-        result: Result = json.loads(run.to_json())
+        result: TaskResult = json.loads(run.to_json())
         return result
 
     return work

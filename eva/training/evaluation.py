@@ -50,7 +50,9 @@ def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> Evaluation:
     )
 
 
-def confusion(labels: Tensor, predicted: Tensor, classes: int = 10) -> tuple[tuple[int, ...], ...]:
+def confusion_matrix(
+    labels: Tensor, predicted: Tensor, classes: int = 10
+) -> tuple[tuple[int, ...], ...]:
     """Count images of each true class (row) predicted as each class (column)."""
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes)
     return tuple(tuple(row) for row in counts.view(classes, classes).tolist())

@@ -33,7 +33,7 @@ from eva.training.average import average_weight, update_average
 from eva.training.callbacks import Callback, ProgressBar, StopTraining
 from eva.training.checkpoint import TrainingState, load_checkpoint, require_room, save_run
 from eva.training.device import select_device
-from eva.training.evaluation import confusion, evaluate
+from eva.training.evaluation import confusion_matrix, evaluate
 from eva.training.initialize import initialize
 from eva.training.machine import describe_device, describe_versions
 from eva.training.optimizer import (
@@ -221,7 +221,7 @@ class Trainer:
             seconds_compute=watch.seconds["compute"],
             seconds_test=tested - trained,
         )
-        self._write_down(row, confusion(labels, result.predicted), tested - started)
+        self._write_down(row, confusion_matrix(labels, result.predicted), tested - started)
 
     def _batches(self, epoch: int, watch: Stopwatch) -> Iterator[tuple[Tensor, Tensor]]:
         """Prepared images and their labels; the last batch may be smaller."""

@@ -158,7 +158,7 @@ def ours(model: nn.Module, *shape: int, dtype: torch.dtype = torch.float32) -> l
     answers = []
 
     def backend(module: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
-        answers.append(cpu_dispatch.fits(module))
+        answers.append(cpu_dispatch.fits_cpu_kernel(module))
         return module.forward
 
     torch._dynamo.reset()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset
 from eva.kernels import gpu_dispatch
-from eva.kernels.gpu_dispatch import SmallConvolutions, fits, small_convolutions
+from eva.kernels.gpu_dispatch import SmallConvolutions, fits_gpu_kernel, small_convolutions
 from eva.recipe import SGD, Recipe
 from eva.training.trainer import Trainer
 
@@ -112,33 +112,35 @@ def test_autocast_reaches_the_kernels(interpreted: dict[str, Any]) -> None:
 
 def test_what_does_not_fit_is_left_alone() -> None:
     x, weight = torch.rand(2, 9, 8, 8), torch.rand(4, 9, 3, 3)
-    assert fits(x, weight, 0)
-    assert fits(x, weight, (1, 1))
-    assert not fits(x, weight, 3), "a position would see padding alone"
-    assert not fits(x, weight, (0, 1))
-    assert not fits(x, weight, "same")
-    assert not fits(x.double(), weight.double(), 0)
-    assert not fits(x, weight.double(), 0)
-    assert fits(x.half(), weight, 0, cast=True)
-    assert not fits(x.half(), weight, 0)
-    assert not fits(x.double(), weight.double(), 0, cast=True), "autocast leaves doubles alone"
-    assert not fits(x[:0], weight, 0)
-    assert not fits(x[0], weight, 0)
-    assert not fits(x[:, :, :2], weight, 0)
-    assert not fits(x, weight[:, :, :2], 0)
-    assert not fits(x, weight[:, :3], 0), "PyTorch says what is wrong"
+    assert fits_gpu_kernel(x, weight, 0)
+    assert fits_gpu_kernel(x, weight, (1, 1))
+    assert not fits_gpu_kernel(x, weight, 3), "a position would see padding alone"
+    assert not fits_gpu_kernel(x, weight, (0, 1))
+    assert not fits_gpu_kernel(x, weight, "same")
+    assert not fits_gpu_kernel(x.double(), weight.double(), 0)
+    assert not fits_gpu_kernel(x, weight.double(), 0)
+    assert fits_gpu_kernel(x.half(), weight, 0, cast=True)
+    assert not fits_gpu_kernel(x.half(), weight, 0)
+    assert not fits_gpu_kernel(x.double(), weight.double(), 0, cast=True), (
+        "autocast leaves doubles alone"
+    )
+    assert not fits_gpu_kernel(x[:0], weight, 0)
+    assert not fits_gpu_kernel(x[0], weight, 0)
+    assert not fits_gpu_kernel(x[:, :, :2], weight, 0)
+    assert not fits_gpu_kernel(x, weight[:, :, :2], 0)
+    assert not fits_gpu_kernel(x, weight[:, :3], 0), "PyTorch says what is wrong"
     many = torch.empty(2**31 // 9 // 64 + 1, 9, 8, 8, device="meta")
-    assert fits(many[:-1], weight, 0)
-    assert not fits(many, weight, 0), "more numbers than 32 bits count"
-    assert not fits(many[:-1], weight, 1)
-    wide = gpu_dispatch.CHANNELS + 1
-    assert not fits(torch.rand(1, wide, 8, 8), torch.rand(4, wide, 3, 3), 0)
-    assert not fits(x, torch.rand(wide, 9, 3, 3), 0)
+    assert fits_gpu_kernel(many[:-1], weight, 0)
+    assert not fits_gpu_kernel(many, weight, 0), "more numbers than 32 bits count"
+    assert not fits_gpu_kernel(many[:-1], weight, 1)
+    wide = gpu_dispatch.GPU_CHANNELS + 1
+    assert not fits_gpu_kernel(torch.rand(1, wide, 8, 8), torch.rand(4, wide, 3, 3), 0)
+    assert not fits_gpu_kernel(x, torch.rand(wide, 9, 3, 3), 0)
 
 
 def test_without_tf32_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    assert not fits(torch.rand(2, 9, 8, 8), torch.rand(4, 9, 3, 3), 0)
+    assert not fits_gpu_kernel(torch.rand(2, 9, 8, 8), torch.rand(4, 9, 3, 3), 0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from eva.rf import geometry as g
-from eva.rf.aten.interpolation import cubic, linear, nearest, padded
+from eva.rf.aten.interpolation import cubic, linear_weights, nearest, padded
 
 
 def test_two_convolutions_see_five_pixels() -> None:
@@ -47,9 +47,9 @@ def test_windows_compose_like_their_positions() -> None:
         g.sliding(3, 2, 1),
         g.transposed(4, 3, 1),
         g.sliding(2, 3),
-        g.shift(2, -1),
+        g.offset(2, -1),
         g.adaptive(10, 7),
-        linear(7, 10).window,
+        linear_weights(7, 10).window,
     ]
     for outer, inner in itertools.product(parts, parts):
         assert outer is not None and inner is not None
@@ -64,7 +64,7 @@ def test_a_union_of_unequal_speeds_has_no_window() -> None:
 
 
 def test_a_union_keeps_what_both_branches_see() -> None:
-    both = g.sliding(3, padding=1).union(g.shift(4))
+    both = g.sliding(3, padding=1).union(g.offset(4))
     assert both is not None
     assert both.at(0).positions() == [-1, 0, 1, 4]
 
@@ -79,8 +79,8 @@ def test_effective_padding_of_a_same_convolution_is_its_padding() -> None:
     ("axis_map", "expected"),
     [
         (nearest(3, 6), [[0], [0], [1], [1], [2], [2]]),
-        (linear(3, 6), [[0], [0, 1], [0, 1], [1, 2], [1, 2], [2]]),
-        (linear(3, 5, align_corners=True), [[0], [0, 1], [1], [1, 2], [2]]),
+        (linear_weights(3, 6), [[0], [0, 1], [0, 1], [1, 2], [1, 2], [2]]),
+        (linear_weights(3, 5, align_corners=True), [[0], [0, 1], [1], [1, 2], [2]]),
         (cubic(4, 4), [[0], [1], [2], [3]]),
         (padded(4, 2, 1, "reflect"), [[2], [1], [0], [1], [2], [3], [2]]),
         (padded(2, 1, 1, "replicate"), [[0], [0], [1], [1]]),

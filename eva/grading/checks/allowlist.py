@@ -23,7 +23,7 @@ from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import steps
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.nodes import Node, Program, Role
-from eva.grading.graph.trial import LARGEST, Images, batch_sizes
+from eva.grading.graph.trial import LARGEST_BATCH, Images, batch_sizes
 from eva.jobs import WORKER_MEMORY
 from eva.recipe import RandomCrop, RandomErasing, Recipe, Shift
 
@@ -127,7 +127,7 @@ def admit(graph: Graph, recipe: Recipe | None, images: Images) -> None:
         for training, program in ((True, graph.train), (False, graph.eval)):
             sizes = batch_sizes(recipe, images, training=training)
             tried = () if training else _BATCHES
-            for size in sorted({*sizes, *(min(size, LARGEST) for size in sizes), *tried}):
+            for size in sorted({*sizes, *(min(size, LARGEST_BATCH) for size in sizes), *tried}):
                 numbers = _require_small(graph, program, size, images)
                 if training and numbers * _KEPT > WORKER_MEMORY:
                     raise GradingError(

@@ -25,7 +25,7 @@ from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import memory_groups, overwritten, random_operation
 from eva.grading.graph.information import INFORMATION_BUDGET, carried
 from eva.grading.graph.trial import (
-    LARGEST,
+    LARGEST_BATCH,
     Images,
     TrialError,
     batch_sizes,
@@ -97,7 +97,7 @@ def _shape_at_every_size(graph: Graph, recipe: Recipe | None, images: Images) ->
     """What is wrong with the shape of a batch that is too large to be tried; shapes alone run."""
     for training, program in ((True, graph.train), (False, graph.eval)):
         for size in batch_sizes(recipe, images, training=training):
-            if size <= LARGEST:
+            if size <= LARGEST_BATCH:
                 continue
             place = f"a batch of {size} in {'train' if training else 'eval'} mode"
             shape = (size, *images.size)
@@ -328,7 +328,7 @@ def _training_problem(graph: Graph, recipe: Recipe, images: Images) -> str | Non
             "there is nothing to train: no parameter that forward reads requires a gradient.\n"
             "  Is requires_grad_(False) called, or is everything under torch.no_grad()?"
         )
-    batch = min(batch_sizes(recipe, images, training=True)[0], LARGEST)
+    batch = min(batch_sizes(recipe, images, training=True)[0], LARGEST_BATCH)
     generator = torch.Generator().manual_seed(8)
     try:
         with seeded(torch.device("cpu"), 8):

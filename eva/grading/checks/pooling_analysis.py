@@ -16,7 +16,7 @@ from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import layer_of, live_nodes, overwritten, seen_values
 from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
 
-BATCH = 120  # of the images that shapes are computed for: many factors, as ghost norms split it
+SHAPE_BATCH = 120  # images that shapes are computed for: many factors, as ghost norms split it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +122,10 @@ class Analysis:
         self.training = training
         self.by_batch: set[str] = set()  # numbers that depend on the size of the batch
         self.numbers: dict[str, Any] = {s.name: s.data.to("meta") for s in graph.stored}
-        self.numbers[program.input] = torch.empty((BATCH, *input_size), device="meta")
+        self.numbers[program.input] = torch.empty((SHAPE_BATCH, *input_size), device="meta")
         self.of: dict[str, Value] = {s.name: _stored(s) for s in graph.stored}
         frames = {2: "y", 3: "x"}
-        axes = [images(BATCH), channel(input_size[0])]
+        axes = [images(SHAPE_BATCH), channel(input_size[0])]
         axes += [place(n, frames[i + 2], n) for i, n in enumerate(input_size[1:])]
         self.of[program.input] = Value(axes=tuple(axes), seen=True)
         self.data = {s.name: s.data for s in graph.stored}

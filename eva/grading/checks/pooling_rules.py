@@ -29,8 +29,8 @@ from eva.grading.checks.axes import (
     regroup,
     turned,
 )
-from eva.grading.checks.pooling_analysis import BATCH, Analysis, Cut, Trouble, Value, atoms_of
-from eva.grading.graph.helpers import arguments
+from eva.grading.checks.pooling_analysis import SHAPE_BATCH, Analysis, Cut, Trouble, Value, atoms_of
+from eva.grading.graph.helpers import arguments_of
 from eva.grading.graph.nodes import Node, Ref, resolve
 
 PoolingRule = Callable[[Analysis, Node, dict[str, Any]], list[Value]]
@@ -79,7 +79,7 @@ def apply_rule(analysis: Analysis, node: Node) -> list[Value]:
     """What is known of each output of a node."""
     name = _name(node)
     rule = _RULES.get(name) or _RULES.get(name.removesuffix("_"))
-    given = arguments(node)
+    given = arguments_of(node)
     values = _values(analysis, node)
     seen = any(v.seen for v in values)
     if rule is None:
@@ -156,7 +156,7 @@ def _unknown(a: Analysis, node: Node, text: str, *, failed: bool = False) -> lis
     found = []
     for index, name in enumerate(node.outputs):
         shape = _shape(a, node, index) if name else ()
-        axes = _plain(shape, BATCH) if seen else tuple(map(channel, shape))
+        axes = _plain(shape, SHAPE_BATCH) if seen else tuple(map(channel, shape))
         cuts = base.cuts if seen else frozenset[Cut]()
         found.append(replace(base, axes=axes, troubles=troubles, cuts=cuts))
     return found

@@ -14,7 +14,7 @@ from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
 from eva.record import Run
 
-WIDTH = 80
+REPORT_WIDTH = 80
 MORE_HINTS = "--hints"
 _STYLES = {
     Status.PASSED: "green",
@@ -164,7 +164,7 @@ class Report:
             status = row.verdict.status
             text.append(f" {number:>2}  {row.spec.title:<36}  {row.score:>6}  ")
             text.append(status.value, style=_STYLES[status])
-            text.append(f"{_note(row.verdict, WIDTH - 51 - len(status))}\n")
+            text.append(f"{_note(row.verdict, REPORT_WIDTH - 51 - len(status))}\n")
         text.append(f"     {'total':<36}  {self._total():>6}\n", style="bold")
         for file in self.files:
             text.append(f"     {file}\n", style="dim")
@@ -274,7 +274,7 @@ def _wrap(text: str, indent: str) -> list[str]:
     """Lines of at most 80 columns."""
     return textwrap.wrap(
         text.strip(),
-        WIDTH,
+        REPORT_WIDTH,
         initial_indent=indent,
         subsequent_indent=indent or _INDENT,
         break_long_words=False,

@@ -23,7 +23,7 @@ DEFAULT_ASSIGNMENT = "mnist_8k"
 _SHIPPED = Path(__file__).parents[2] / "assignments"
 _CHECKOUT = Path(__file__).parents[3] / "assignments"
 
-Line = Annotated[str, Field(min_length=1)]
+Words = Annotated[str, Field(min_length=1)]
 
 
 class CheckSpec(FrozenModel, strict=True):
@@ -39,7 +39,7 @@ class CheckSpec(FrozenModel, strict=True):
     title: Annotated[str, Field(min_length=1, max_length=36)]
     points: Annotated[int, Field(ge=0)]
     hidden: bool = False
-    hints: Annotated[tuple[Line, ...], Field(min_length=1, strict=False)]
+    hints: Annotated[tuple[Words, ...], Field(min_length=1, strict=False)]
 
 
 class NetworkLimits(FrozenModel, strict=True):
@@ -91,8 +91,8 @@ class Assignment(FrozenModel, strict=True):
         late: What lateness costs; None where it costs nothing.
     """
 
-    name: Line
-    title: Line
+    name: Words
+    title: Words
     checks: Annotated[dict[str, CheckSpec], Field(min_length=1)]
     limits: NetworkLimits | None = None
     late: LatePolicy | None = None

@@ -24,7 +24,7 @@ from eva.grading.judge.judge import judge_seed, judge_static
 from eva.grading.sandbox.outcome import Extraction
 from eva.grading.sandbox.sandbox import Sandbox
 from eva.grading.sandbox.tiers import Tier, best_tier, why_not
-from eva.jobs import Kind, Plan, Result, Work
+from eva.jobs import Kind, Plan, TaskResult, Work
 from eva.json_types import Json
 
 KINDS = {"static": Kind(seconds=600), "seed": Kind(seconds=6 * 3600, trains=True)}
@@ -90,7 +90,7 @@ class OfficialWork:
     def _data(self) -> Dataset:
         return self._load(self._terms)
 
-    def __call__(self, task: dict[str, Any]) -> Result:
+    def __call__(self, task: dict[str, Any]) -> TaskResult:
         """Do one task of :mod:`eva.grading.cohort.terms`.
 
         Raises:
@@ -100,7 +100,7 @@ class OfficialWork:
             return self._static({name: decode(text) for name, text in task["files"].items()})
         return self._seed(task["capture"], task["verdicts"], task["index"])
 
-    def _static(self, files: dict[str, bytes]) -> Result:
+    def _static(self, files: dict[str, bytes]) -> TaskResult:
         extraction = self._sandbox.extract(files)
         if extraction.status == "stalled":  # perhaps the machine was busy: once more
             limits = self._sandbox.limits
@@ -114,7 +114,7 @@ class OfficialWork:
             why = f"it can't be judged: {type(error).__name__}: {error}"
             return broken_static(why) | _place(extraction)
 
-    def _judged(self, extraction: Extraction) -> Result:
+    def _judged(self, extraction: Extraction) -> TaskResult:
         submitted = judge_static(extraction, self._terms.assignment)
         graph = submitted.graph
         return {
@@ -125,7 +125,9 @@ class OfficialWork:
             "capture": _pack(extraction) if submitted.digest else None,
         }
 
-    def _seed(self, capture: dict[str, Any], verdicts: list[dict[str, Any]], index: int) -> Result:
+    def _seed(
+        self, capture: dict[str, Any], verdicts: list[dict[str, Any]], index: int
+    ) -> TaskResult:
         data = self._data
         try:
             candidate = read_record(_unpack(capture))
@@ -134,7 +136,7 @@ class OfficialWork:
                 digest=digest_of(candidate),
                 verdicts={found.check: found for found in map(Verdict.from_json, verdicts)},
             )
-            value: Result = judge_seed(
+            value: TaskResult = judge_seed(
                 submitted,
                 data,
                 index=index,
@@ -149,7 +151,7 @@ class OfficialWork:
         return value
 
 
-def _place(extraction: Extraction) -> Result:
+def _place(extraction: Extraction) -> TaskResult:
     """Where the code ran."""
     return {"tier": extraction.tier.value, "memory_limit": extraction.memory_limit.value}
 
@@ -163,7 +165,7 @@ def _capped(value: Json) -> Any:
     return [_capped(item) for item in value] if isinstance(value, list) else value
 
 
-def _pack(extraction: Extraction) -> Result:
+def _pack(extraction: Extraction) -> TaskResult:
     """What a training needs of an extraction, as JSON values."""
     return {
         "tier": extraction.tier.value,

@@ -16,7 +16,7 @@ from eva.grading.checks.check import known_checks
 from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.text import printable
-from eva.jobs import Result, Task
+from eva.jobs import Task, TaskResult
 from eva.json_types import Json
 
 MIN_SECRET = 16  # bytes
@@ -85,7 +85,7 @@ def seed_task(static: dict[str, Any], index: int) -> Task:
     }
 
 
-def broken_static(why: str) -> Result:
+def broken_static(why: str) -> TaskResult:
     """Result of a static task that a submission has broken: a person must look."""
     names = list(known_checks(trains=False))
     answers = [Verdict.review(f"{names[0]}: {printable(why)}")]
@@ -100,7 +100,7 @@ def broken_static(why: str) -> Result:
     }
 
 
-def broken_seed(index: int, why: str) -> Result:
+def broken_seed(index: int, why: str) -> TaskResult:
     """Result of a training that a submission has broken: no seed after it is trained."""
     return {"index": index, "broken": printable(why)}
 

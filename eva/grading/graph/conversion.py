@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from eva.errors import GradingError
-from eva.grading.graph.nodes import SIZES, Device, Node, Program, Ref, Role, Stored, resolve
+from eva.grading.graph.nodes import (
+    SIZE_ARITHMETIC,
+    Device,
+    Node,
+    Program,
+    Ref,
+    Role,
+    Stored,
+    resolve,
+)
 
 _WRAPPERS = {"wrap_with_set_grad_enabled", "wrap_with_autocast"}
 
@@ -141,7 +150,7 @@ class Conversion:
             self._inline(node, name)
         elif isinstance(target, torch._ops.OpOverload):
             self._operation(node, target)
-        elif name in SIZES:
+        elif name in SIZE_ARITHMETIC:
             output = self._fresh(name)
             self._emit(f"py.{name}", node, (output,), many=False)
             self.values[node] = Ref(output)

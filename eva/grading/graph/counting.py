@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eva.grading.graph.execution import GraphModule, execute, jittered, observe
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import (
-    arguments,
+    arguments_of,
     draws,
     layer_of,
     memory_groups,
@@ -143,7 +143,7 @@ def running_statistics(graph: Graph) -> set[str]:
         behind = {name: name for name in buffers}  # a part of a buffer -> the buffer
         seen = seen_values(program)
         for node in program.nodes:
-            given = arguments(node)
+            given = arguments_of(node)
             statistics = {
                 behind.get(given[key].name, "")
                 for key in ("running_mean", "running_var")
@@ -284,7 +284,7 @@ def _literals(program: Program) -> int:
     for node in program.nodes:
         schema = getattr(resolve(node.op), "_schema", None)
         types = {a.name: str(a.type) for a in schema.arguments} if schema is not None else {}
-        for name, value in arguments(node).items():
+        for name, value in arguments_of(node).items():
             if name in _SETTINGS:
                 continue
             number = isinstance(value, (int, float)) and not isinstance(value, bool)

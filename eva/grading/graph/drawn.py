@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from eva.grading.graph.counting import running_statistics
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.helpers import arguments, overwritten
+from eva.grading.graph.helpers import arguments_of, overwritten
 from eva.grading.graph.nodes import Ref, Role, Stored
 
 _NORMS = ("batch_norm", "group_norm", "layer_norm", "instance_norm", "rms_norm")
@@ -67,9 +67,9 @@ def initial_rules(graph: Graph) -> InitialRules:
     behind: dict[str, str] = {}  # a computed weight -> the stored one that it is made from
     for node in graph.train.nodes:
         operation = node.op.split(".")[1]
-        given = {k: v.name for k, v in arguments(node).items() if isinstance(v, Ref)}
+        given = {k: v.name for k, v in arguments_of(node).items() if isinstance(v, Ref)}
         if operation in _WEIGHT_NORMS and {given.get("v"), given.get("g")} <= shapes.keys():
-            axis = arguments(node).get("dim", 0)
+            axis = arguments_of(node).get("dim", 0)
             if isinstance(axis, int) and given["v"] not in kept:
                 magnitudes[given["g"]] = (given["v"], axis)
             behind[node.outputs[0]] = given["v"]

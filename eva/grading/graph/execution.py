@@ -121,10 +121,10 @@ def _jitter(stored: Stored, generator: torch.Generator) -> Tensor:
     return data + noise
 
 
-Step = tuple[Node, Callable[..., Any], tuple[str, ...]]
+PlannedNode = tuple[Node, Callable[..., Any], tuple[str, ...]]
 
 
-def _plan(program: Program) -> tuple[Program, tuple[Step, ...]]:
+def _plan(program: Program) -> tuple[Program, tuple[PlannedNode, ...]]:
     """Look the functions up once, and note after which step a value is read no more."""
     last: dict[str, int] = {}
     for index, node in enumerate(program.nodes):

@@ -16,11 +16,11 @@ from eva.errors import GradingError
 from eva.grading.graph.conversion import Conversion, Store, Unsupported
 from eva.grading.graph.graph import Graph
 
-BATCH = 3  # of the example; every larger batch is the same to torch.export
+EXAMPLE_BATCH = 3  # of the example; every larger batch is the same to torch.export
 
 
 def export_graph(
-    model: nn.Module, input_size: tuple[int, int, int], *, batch: int = BATCH
+    model: nn.Module, input_size: tuple[int, int, int], *, batch: int = EXAMPLE_BATCH
 ) -> Graph:
     """Capture a model in train and in eval mode, with a symbolic batch size.
 
@@ -36,7 +36,7 @@ def export_graph(
     """
     root = _Root(unwrap(model))
     was_training = model.training
-    examples = {True: max(batch, BATCH), False: BATCH}
+    examples = {True: max(batch, EXAMPLE_BATCH), False: EXAMPLE_BATCH}
     store = Store()
     programs = {}
     try:

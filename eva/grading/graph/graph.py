@@ -23,7 +23,7 @@ from eva.grading.graph.serialization import (
 )
 from eva.json_types import Json
 
-SCHEMA = 1
+GRAPH_SCHEMA = 1
 MAX_NODES = 4000
 
 
@@ -38,7 +38,7 @@ class Graph:
     def to_json(self) -> dict[str, Json]:
         """Everything but the numbers."""
         return {
-            "schema": SCHEMA,
+            "schema": GRAPH_SCHEMA,
             "stored": [
                 {
                     "name": s.name,
@@ -69,8 +69,10 @@ class Graph:
         """
         top = table_of(value, "the graph")
         schema = entry(top, "schema", int, "the graph")
-        if schema != SCHEMA:
-            raise GradingError(f"the graph has schema {schema}; this eva reads schema {SCHEMA}.")
+        if schema != GRAPH_SCHEMA:
+            raise GradingError(
+                f"the graph has schema {schema}; this eva reads schema {GRAPH_SCHEMA}."
+            )
         stored = tuple(read_stored(entry(top, "stored", list, "the graph"), numbers))
         names = [s.name for s in stored]
         if len(set(names)) < len(names):

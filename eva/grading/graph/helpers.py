@@ -10,7 +10,7 @@ from torch import Tensor
 from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
 
 
-def arguments(node: Node) -> dict[str, Any]:
+def arguments_of(node: Node) -> dict[str, Any]:
     """Arguments of a node by the names of its operation's schema."""
     schema = getattr(resolve(node.op), "_schema", None)
     names = [a.name for a in schema.arguments] if schema is not None else []
@@ -22,7 +22,7 @@ def overwritten(node: Node) -> list[str]:
     schema = getattr(resolve(node.op), "_schema", None)
     if schema is None:
         return []
-    given = arguments(node)
+    given = arguments_of(node)
     return [
         given[a.name].name
         for a in schema.arguments
@@ -37,7 +37,7 @@ def draws(node: Node) -> bool:
         return False
     schema = getattr(resolve(node.op), "_schema", None)
     defaults = {a.name: a.default_value for a in schema.arguments} if schema is not None else {}
-    given = defaults | arguments(node)
+    given = defaults | arguments_of(node)
     idle = given.get("train") is False or given.get("training") is False
     return not idle and given.get("p") != 0 and given.get("dropout_p") != 0
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from eva.grading.graph.drawn import initial_rules, is_identity, same_numbers
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.helpers import arguments, layer_of
+from eva.grading.graph.helpers import arguments_of, layer_of
 from eva.grading.graph.nodes import Node, Program, resolve
 
 INFORMATION_BUDGET = 64  # numbers of 32 bits: scale factors, slopes, a blur, the eps of a norm
@@ -130,7 +130,7 @@ def _saying(node: Node) -> Iterator[float]:
     types = {a.name: str(a.type) for a in schema.arguments} if schema is not None else {}
     name = node.op.split(".")[1].strip("_")
     windows = any(word in name for word in _WINDOWS)
-    for key, value in arguments(node).items():
+    for key, value in arguments_of(node).items():
         kind = types.get(key, "")
         for number in _flat(value):
             if isinstance(number, float) or ("number" in kind or "Scalar" in kind):

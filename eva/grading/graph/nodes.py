@@ -17,7 +17,7 @@ from torch import Tensor
 
 from eva.errors import GradingError
 
-SIZES: dict[str, Callable[..., Any]] = {
+SIZE_ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -103,8 +103,8 @@ def resolve(op: str) -> Callable[..., Any]:
     """
     room, _, rest = op.partition(".")
     name, _, overload = rest.partition(".")
-    if room == "py" and rest in SIZES:
-        return SIZES[rest]
+    if room == "py" and rest in SIZE_ARITHMETIC:
+        return SIZE_ARITHMETIC[rest]
     if room == "aten" and name not in _FORBIDDEN and name.isidentifier():
         found = getattr(getattr(torch.ops.aten, name, None), overload, None)
         if isinstance(found, torch._ops.OpOverload):

@@ -17,7 +17,7 @@ from eva.seeds import seeded
 from eva.training.evaluation import BATCH, GPU_BATCH
 
 _ALONE = 20  # images that are asked about one by one
-LARGEST = 512  # images that are really run; larger batches run with shapes alone
+LARGEST_BATCH = 512  # images that are really run; larger batches run with shapes alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,9 @@ def try_out(module: nn.Module, recipe: Recipe | None, images: Images) -> str | N
         for training in (False, True):
             module.train(training)
             sizes = batch_sizes(recipe, images, training=training)
-            for size in dict.fromkeys(min(size, LARGEST) for size in sizes if size != GPU_BATCH):
+            for size in dict.fromkeys(
+                min(size, LARGEST_BATCH) for size in sizes if size != GPU_BATCH
+            ):
                 place = f"a batch of {size} in {'train' if training else 'eval'} mode"
                 generator = torch.Generator().manual_seed(size)
                 batch = torch.randn((size, *images.size), generator=generator)

@@ -25,7 +25,7 @@ from eva.errors import GradingError, RecordError
 from eva.grading.graph.candidate import Candidate
 from eva.record import Run, write_atomically
 
-SCHEMA = 1
+CACHE_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class RunCache:
             result = json.loads((folder / "result.json").read_bytes())
             record = (folder / "record.json").read_bytes()
             whole = (
-                result["schema"] == SCHEMA
+                result["schema"] == CACHE_SCHEMA
                 and result["facts"] == asdict(facts)
                 and result["record"] == hashlib.sha256(record).hexdigest()
             )
@@ -124,7 +124,7 @@ class RunCache:
         write_atomically(record, content)
         files = (record, *pictures)
         result = {
-            "schema": SCHEMA,
+            "schema": CACHE_SCHEMA,
             "facts": asdict(facts),
             "record": hashlib.sha256(content).hexdigest(),
             "files": [file.name for file in files],

@@ -9,7 +9,7 @@ from eva.model_summary.columns import format_field, format_size, marks_in
 from eva.model_summary.result import Format, Summary, renderer
 from eva.model_summary.rows import Row
 
-WIDTH = 101
+CLASSIC_WIDTH = 101
 MEGABYTE = 1024**2
 
 
@@ -18,12 +18,12 @@ def render(summary: Summary, _width: int, _color: bool) -> str:
     """The table and the totals, as text that ends in a line break."""
     rows = [row for row in summary.shown if row.listed]
     lines = [
-        "-" * WIDTH,
+        "-" * CLASSIC_WIDTH,
         "        Layer (type)               Output Shape         Param #"
         "        Input        Output      RF",
-        "=" * WIDTH,
+        "=" * CLASSIC_WIDTH,
         *(_line(row, number) for number, row in enumerate(rows, start=1)),
-        "=" * WIDTH,
+        "=" * CLASSIC_WIDTH,
         f"Total params: {summary.total_params:,}",
         f"Trainable params: {summary.trainable_params:,}",
         f"Non-trainable params: {summary.total_params - summary.trainable_params:,}",

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from eva.rf.geometry import AxisMap, Window, shift, taps
+from eva.rf.geometry import AxisMap, Window, offset, taps
 
 Weights = Callable[[int], list[int]]  # output unit -> input positions, borders not considered
 LONGEST = 4096  # output units after which a pattern must repeat
@@ -42,7 +42,7 @@ def nearest(size: int, count: int, scale: float | None = None, exact: bool = Fal
     )
 
 
-def linear(
+def linear_weights(
     size: int, count: int, scale: float | None = None, align_corners: bool = False
 ) -> AxisMap:
     """Linear interpolation along one axis (one axis of bilinear and trilinear)."""
@@ -127,7 +127,7 @@ def padded(size: int, before: int, after: int, mode: str) -> AxisMap:
         reads = tuple((_reflected(i, size),) for i in places)
     else:
         reads = tuple((min(max(i, 0), size - 1),) for i in places)
-    return AxisMap(count=len(reads), window=shift(-before), reads=reads)
+    return AxisMap(count=len(reads), window=offset(-before), reads=reads)
 
 
 def _reflected(place: int, size: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eva.rf.algebra import Algebra, Seen, Status
 from eva.rf.aten.base import dims_of, moved, permutation, rule
-from eva.rf.geometry import AxisMap, shift
+from eva.rf.geometry import AxisMap, offset
 from eva.rf.rules import (
     Geometry,
     Op,
@@ -157,7 +157,7 @@ def constant_pad(op: Op) -> Geometry:
     """Padding with a number, or cropping where it is negative."""
     rank, pad = len(op.first.shape), op["pad"]
     maps = {
-        rank - 1 - i: AxisMap(count=op.outputs[0][rank - 1 - i], window=shift(-pad[2 * i]))
+        rank - 1 - i: AxisMap(count=op.outputs[0][rank - 1 - i], window=offset(-pad[2 * i]))
         for i in range(len(pad) // 2)
     }
     return Sliding(maps=maps)

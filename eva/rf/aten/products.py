@@ -22,10 +22,10 @@ def product(algebra: Algebra, a: TensorArg, b: TensorArg, shape: tuple[int, ...]
     if not parts:
         return None
     out = algebra.join(parts, shape)
-    return out if a.zeros is None and b.zeros is None else algebra.bounded(out, ZEROS)
+    return out if a.zeros is None and b.zeros is None else algebra.bounded(out, MASKED)
 
 
-ZEROS = "zeros in a constant"
+MASKED = "zeros in a constant"
 
 
 @rule("mul")
@@ -36,11 +36,11 @@ def multiply(op: Op) -> Geometry:
         out = algebra.join(op.states, op.outputs[0])
         for t in op.tensors:
             if t.zeros is True:
-                out = algebra.bounded(out, ZEROS)
+                out = algebra.bounded(out, MASKED)
             elif t.zeros is not None:
-                out = algebra.hidden(out, ~t.zeros, ZEROS)
+                out = algebra.hidden(out, ~t.zeros, MASKED)
         if any(isinstance(v, (int, float)) and v == 0 for v in (op["self"], op["other"])):
-            out = algebra.bounded(out, ZEROS)
+            out = algebra.bounded(out, MASKED)
         return [out]
 
     return apply
@@ -113,7 +113,7 @@ def linear(op: Op) -> Geometry:
             return [None]
         last = len(state.shape) - 1
         mixed = algebra.broadcast(algebra.reduce(state, (last,), keep=1), op.outputs[0])
-        return [mixed if op["weight"].zeros is None else algebra.bounded(mixed, ZEROS)]
+        return [mixed if op["weight"].zeros is None else algebra.bounded(mixed, MASKED)]
 
     return apply
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from eva.rf.algebra import Algebra, Seen, Status
 from eva.rf.aten.base import dims_of, moved, rule
-from eva.rf.aten.products import ZEROS
+from eva.rf.aten.products import MASKED
 from eva.rf.geometry import AxisMap, Window, adaptive, taps, transposed
 from eva.rf.rules import (
     Geometry,
@@ -57,7 +57,7 @@ def _bounded(plain: Sliding) -> Geometry:
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
         found = plain(algebra, op)
-        return [None if s is None else algebra.bounded(s, ZEROS) for s in found]
+        return [None if s is None else algebra.bounded(s, MASKED) for s in found]
 
     return apply
 

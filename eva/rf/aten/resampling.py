@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from eva.rf.algebra import Algebra, Seen
 from eva.rf.aten.base import rule
-from eva.rf.aten.interpolation import antialiased, cubic, linear, nearest, padded
+from eva.rf.aten.interpolation import antialiased, cubic, linear_weights, nearest, padded
 from eva.rf.geometry import AxisMap, Window, taps
 from eva.rf.rules import Geometry, Op, Sliding, numbers
 
@@ -44,7 +44,7 @@ def resize_nearest(op: Op) -> Geometry:
 @rule("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
 def resize_linear(op: Op) -> Geometry:
     """Linear, bilinear and trilinear interpolation."""
-    return _resized(op, linear)
+    return _resized(op, linear_weights)
 
 
 @rule("upsample_bicubic2d")

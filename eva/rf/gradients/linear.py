@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-IDENTITY = {
+SAME_VALUES = {
     "relu", "relu6", "gelu", "silu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "elu", "selu",
     "leaky_relu", "celu", "mish", "softplus", "hardtanh", "clamp", "prelu", "rrelu", "logsigmoid",
     "softsign", "tanhshrink", "hardshrink", "softshrink", "threshold", "exp", "abs", "neg", "sqrt",
@@ -58,7 +58,7 @@ class Linearize(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         name = name if name.startswith("__") else name.rstrip("_").lstrip("_")
-        if name in IDENTITY and args and isinstance(args[0], Tensor):
+        if name in SAME_VALUES and args and isinstance(args[0], Tensor):
             return args[0]
         if name in REPLACED:
             return REPLACED[name](func, *args, **kwargs)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from eva.errors import ForwardError, InputSizeError
+from eva.rf.geometry import Hull
 from eva.rf.gradients.linear import Linearize, linearized
-
-Hull = tuple[int, int] | None
 
 
 def field(

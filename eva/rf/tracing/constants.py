@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-ZEROS = "_eva_zeros"  # attribute of a constant tensor: booleans of its shape, or True (somewhere)
-LARGEST = 1 << 20  # elements of a constant that is looked at
+ZEROS_ATTRIBUTE = "_eva_zeros"  # of a constant tensor: booleans of its shape, or True (somewhere)
+LARGEST_CONSTANT = 1 << 20  # elements of a constant that is looked at
 
 MOVED = {
     "view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "unsqueeze", "permute", "t",
@@ -29,7 +29,11 @@ JOINED = {"mul", "bitwise_and", "logical_and"}
 
 def zeros_of(tensor: torch.Tensor) -> Any:
     """Where the numbers of a real tensor are zero; ``None`` if nowhere, or if it is too large."""
-    if tensor.device.type == "meta" or not 0 < tensor.numel() <= LARGEST or tensor.ndim == 0:
+    if (
+        tensor.device.type == "meta"
+        or not 0 < tensor.numel() <= LARGEST_CONSTANT
+        or tensor.ndim == 0
+    ):
         return None
     if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
         return None
@@ -48,7 +52,7 @@ def followed(func: Any, name: str, args: Mapping[str, Any], given: tuple[Any, ..
     """
     short = name.removeprefix("aten.")
     tensors = [t for v in args.values() for t in _flat(v)]
-    known: list[Any] = [getattr(t, ZEROS, None) for t in tensors]
+    known: list[Any] = [getattr(t, ZEROS_ATTRIBUTE, None) for t in tensors]
     if all(z is None for z in known) and short not in ("tril", "triu"):
         return None
     if short in NEVER_ZERO:
@@ -85,7 +89,7 @@ def _flat(value: Any) -> list[torch.Tensor]:
 def _alive(value: Any) -> Any:
     """The arguments with booleans in place of the numbers: true where they are not zero."""
     if isinstance(value, torch.Tensor):
-        zeros = getattr(value, ZEROS, None)
+        zeros = getattr(value, ZEROS_ATTRIBUTE, None)
         if zeros is None:
             return torch.ones(value.shape, dtype=torch.bool)
         return torch.from_numpy(~zeros)

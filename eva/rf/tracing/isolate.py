@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from eva.rf.tracing.constants import ZEROS, zeros_of
+from eva.rf.tracing.constants import ZEROS_ATTRIBUTE, zeros_of
 from eva.rf.tracing.recorder import FORBIDS, NeedsNumbers, Recorder
 
 COMPILES_ITSELF = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"  # FlexAttention compiles unless true
@@ -151,7 +151,7 @@ def stand_ins(
             if not isinstance(tensor, nn.Parameter):
                 zeros = zeros_of(tensor)
                 if zeros is not None and not zeros.all():  # all zero: not written yet
-                    setattr(new, ZEROS, zeros)
+                    setattr(new, ZEROS_ATTRIBUTE, zeros)
             made[id(tensor)] = new
             originals[id(new)] = tensor
         return made[id(tensor)]

@@ -17,8 +17,8 @@ from eva.rf.algebra import Algebra, Axis, Seen, Status
 from eva.rf.aten import RULES
 from eva.rf.aten.movement import HIDING
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
-from eva.rf.tracing.constants import ZEROS, followed, zeros_of
-from eva.rf.tracing.recurrent import shapes
+from eva.rf.tracing.constants import ZEROS_ATTRIBUTE, followed, zeros_of
+from eva.rf.tracing.recurrent import recurrent_shapes
 from eva.rf.tracing.recurrent import states as recurrent_states
 from eva.rf.tracing.shapes import plain_result
 from eva.rf.tracing.structure import flat_tensors, named_tensors, tensors_in
@@ -44,7 +44,7 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Executed:
     """One executed operation and the states around it."""
 
     name: str
@@ -148,7 +148,7 @@ class Recorder(TorchDispatchMode):
         self.numbers = numbers
         self.frames: list[Frame] = []
         self.stack: list[int] = []
-        self.steps: list[Step] = []
+        self.steps: list[Executed] = []
         self.met: set[int] = set()  # ids of all tensors that operations took
         self.broken: RuleError | None = None
         self.left: list[Seen] = []  # by numbers that have left PyTorch
@@ -203,7 +203,7 @@ class Recorder(TorchDispatchMode):
         if not op.states and not sig.writes:
             self._mark_zeros(func, sig, bound, args, results, zeros)
         elif sig.writes and any(t.zeros is not None for t in op.tensors):
-            setattr(results[0], ZEROS, True)
+            setattr(results[0], ZEROS_ATTRIBUTE, True)
         if sig.is_view:
             for number, t in enumerate(results):
                 if t is not before[0]:
@@ -235,7 +235,7 @@ class Recorder(TorchDispatchMode):
     ) -> None:
         call = self.stack[-1] if self.stack else 0
         self.steps.append(
-            Step(name=name, call=call, settings=settings, inputs=inputs, outputs=outputs)
+            Executed(name=name, call=call, settings=settings, inputs=inputs, outputs=outputs)
         )
         if self.stack:
             self.frames[self.stack[-1]].ops.append(len(self.steps) - 1)
@@ -256,7 +256,7 @@ class Recorder(TorchDispatchMode):
             return
         for t, z in zip(results, zeros if isinstance(zeros, list) else [zeros], strict=False):
             if z is True or z.any():
-                setattr(t, ZEROS, z)
+                setattr(t, ZEROS_ATTRIBUTE, z)
 
     # -- numbers that leave PyTorch ----------------------------------------------------------
 
@@ -306,7 +306,7 @@ class Recorder(TorchDispatchMode):
     def recurrent(self, name: str, args: tuple[Any, ...], run: Callable[[], Any]) -> Any:
         """A recurrent layer over a whole sequence, as one operation."""
         given = [args[0], *flat_tensors(args[1]), *args[2]]
-        sizes = shapes(name, args)
+        sizes = recurrent_shapes(name, args)
         if self.meta:
             with _disable_current_modes():
                 result: Any = tuple(args[0].new_empty(s) for s in sizes)
@@ -468,9 +468,13 @@ class Recorder(TorchDispatchMode):
 
     def _zeros(self, tensor: torch.Tensor) -> Any:
         """Where a constant is zero; found out when it is first met, if it has numbers."""
-        if not hasattr(tensor, ZEROS) and not hasattr(tensor, STATE) and not self.is_own(tensor):
-            setattr(tensor, ZEROS, zeros_of(tensor))
-        return getattr(tensor, ZEROS, None)
+        if (
+            not hasattr(tensor, ZEROS_ATTRIBUTE)
+            and not hasattr(tensor, STATE)
+            and not self.is_own(tensor)
+        ):
+            setattr(tensor, ZEROS_ATTRIBUTE, zeros_of(tensor))
+        return getattr(tensor, ZEROS_ATTRIBUTE, None)
 
     def _follow(self, op: Op, pointwise: bool) -> list[Seen | None]:
         """What the results of an operation see; unknown if there is no rule for it."""

@@ -21,7 +21,7 @@ def is_padded(args: Sequence[Any]) -> bool:
     return len(args) == 9 and isinstance(args[3], bool)
 
 
-def shapes(name: str, args: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+def recurrent_shapes(name: str, args: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
     """Shapes of the results: the sequence, the last hidden states, and the cells of an LSTM."""
     x, state, weights, biases, layers, _dropout, _train, both, batch_first = args
     first = state[0] if isinstance(state, (list, tuple)) else state
@@ -55,7 +55,7 @@ def states(
         before: By the first hidden states and cells that an input reaches.
     """
     layers, both, batch_first = args[4], args[7], args[8]
-    sizes = shapes(name, args)
+    sizes = recurrent_shapes(name, args)
     shape = sizes[0]
     steps = 1 if batch_first else 0
     batch = 1 - steps

@@ -23,7 +23,7 @@ from eva.errors import TrainingError
 from eva.record import EpochRow, Run
 from eva.seeds import derive_seed, seeded
 from eva.training.average import average_weight
-from eva.training.evaluation import confusion, evaluate
+from eva.training.evaluation import confusion_matrix, evaluate
 from eva.training.trainer import AT_ONCE, Trainer
 
 WARM_UP = 3
@@ -210,7 +210,7 @@ def fit_together(
             t.run = t.run.model_copy(
                 update={
                     "rows": (*t.run.rows, row),
-                    "confusion": confusion(labels, result.predicted),
+                    "confusion": confusion_matrix(labels, result.predicted),
                 }
             )
     seconds = time.perf_counter() - started_at

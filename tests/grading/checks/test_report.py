@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from eva.grading.checks.check import known_checks
-from eva.grading.checks.report import WIDTH, Report
+from eva.grading.checks.report import REPORT_WIDTH, Report
 from eva.grading.checks.rubric import load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
@@ -92,7 +92,7 @@ def test_everything_fits_eighty_columns() -> None:
     report = Report.of(ASSIGNMENT, "net.py", given, hints=3)
     failed = Report.of(ASSIGNMENT, "net.py", verdicts(Status.FAILED), hints=3)
     for text in (str(report), str(failed)):
-        assert max(map(len, text.splitlines())) <= WIDTH
+        assert max(map(len, text.splitlines())) <= REPORT_WIDTH
 
 
 def test_points_are_earned_only_by_what_passed() -> None:
@@ -133,11 +133,11 @@ def test_the_next_step_depends_on_what_is_open() -> None:
 
 def test_colors_change_no_word() -> None:
     report = Report.of(ASSIGNMENT, "net.py", mixed())
-    console = Console(force_terminal=True, color_system="standard", width=WIDTH)
+    console = Console(force_terminal=True, color_system="standard", width=REPORT_WIDTH)
     with console.capture() as captured:
         console.print(report, highlight=False)
     assert "\x1b[1;31mfailed\x1b[0m" in captured.get()
-    plain = Console(color_system=None, width=WIDTH)
+    plain = Console(color_system=None, width=REPORT_WIDTH)
     with plain.capture() as captured:
         plain.print(report, highlight=False)
     assert captured.get().rstrip("\n") == str(report)
