@@ -13,8 +13,10 @@ import numpy as np
 
 from eva.errors import ForwardError, InputSizeError
 from eva.rf.algebra import LIMIT, Algebra, Axis, Fields, Line, Seen, Status, Term, full, worst
-from eva.rf.geometry import Hull, effective_padding
+from eva.rf.geometry import effective_padding
 from eva.rf.gradients.check import FieldCheck
+
+Hull = tuple[int, int] | None  # first and last position seen, both included
 
 
 @dataclass(frozen=True, kw_only=True)

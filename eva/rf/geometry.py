@@ -24,8 +24,6 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
-Hull = tuple[int, int] | None  # first and last position seen, both included
-
 
 class Taps(NamedTuple):
     """A set of positions, any sign: bit ``i`` of ``bits`` is position ``low + i``."""

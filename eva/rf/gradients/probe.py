@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from eva.errors import ForwardError, InputSizeError
-from eva.rf.geometry import Hull
 from eva.rf.gradients.linear import Linearize, linearized
+
+Extent = tuple[int, int] | None  # first and last position, both included
 
 
 def field(
@@ -18,7 +19,7 @@ def field(
     input_size: Sequence[int],
     layer: str | None = None,
     unit: Sequence[int] | None = None,
-) -> tuple[Hull, ...]:
+) -> tuple[Extent, ...]:
     """First and last input position, along each axis, with a gradient from one unit.
 
     Args:
@@ -37,9 +38,9 @@ def field(
     return hulls(mask)
 
 
-def hulls(mask: Tensor) -> tuple[Hull, ...]:
+def hulls(mask: Tensor) -> tuple[Extent, ...]:
     """First and last true position of a boolean map along each of its axes."""
-    found: list[Hull] = []
+    found: list[Extent] = []
     for axis in range(mask.ndim):
         others = [d for d in range(mask.ndim) if d != axis]
         line = mask.any(dim=others) if others else mask
