@@ -49,6 +49,7 @@ def train_command(
     """Train a submission; write its record, curves, confusion matrix and mistakes."""
     with friendly_errors():
         from eva import plots
+        from eva.grading.checks.advice import advice_on_network, advice_on_run
         from eva.record import EpochRow, counted
         from eva.submission import load_submission
         from eva.training.callbacks import ProgressBar
@@ -123,6 +124,11 @@ def train_command(
             )
         for file in files:
             out.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
+        for advice in (
+            *advice_on_network(loaded.build(seed), recipe),
+            *advice_on_run(run),
+        ):
+            out.print(f"\n{advice}", style="cyan", markup=False, highlight=False)
         out.print(f"\n{run.verdict()}", highlight=False)
 
 

@@ -27,6 +27,7 @@ def test_check_finds_in_each_experiment_what_its_story_says(name: str, failed: l
     statuses = [check["status"] for check in report["checks"]]
     assert [i for i, status in enumerate(statuses, start=1) if status == "failed"] == failed
     assert statuses[6:] == ["skipped", "skipped"]
+    assert report["advice"] == []
     assert result.exit_code == (1 if failed else 0)
 
 

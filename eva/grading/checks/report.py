@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from eva.grading.checks.advice import Advice
 from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, Assignment, CheckSpec, assignment_of
 from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
@@ -22,6 +23,7 @@ _STYLES = {
     Status.SKIPPED: "dim",
     Status.NEEDS_REVIEW: "bold yellow",
 }
+_ADVICE = "cyan"
 _INDENT = "  "
 
 
@@ -85,6 +87,7 @@ class Report:
         files: Record and pictures of that training.
         outside: What failed outside the submission, such as missing data; None where nothing did.
         hints: Questions shown for each failed check beyond the first.
+        advice: What usually goes better, though no check asks for it.
     """
 
     submission: str
@@ -94,6 +97,7 @@ class Report:
     files: tuple[Path, ...] = ()
     outside: str | None = None
     hints: int = 0
+    advice: tuple[Advice, ...] = ()
 
     @classmethod
     def of(
@@ -107,6 +111,7 @@ class Report:
         files: tuple[Path, ...] = (),
         outside: str | None = None,
         hints: int = 0,
+        advice: tuple[Advice, ...] = (),
     ) -> Report:
         """Put verdicts in the rubric's order; a check without one was skipped, for this reason."""
         rows = [
@@ -130,6 +135,7 @@ class Report:
             files=files,
             outside=outside,
             hints=hints,
+            advice=advice,
         )
 
     @property
@@ -156,7 +162,10 @@ class Report:
         return [row.explain(self.hints) for row in self.rows if row.verdict.status in open_]
 
     def table(self) -> Text:
-        """Check, points, status, total, and what to do next; at most 80 columns, in color."""
+        """Check, points, status, total, advice, and what to do next; in color.
+
+        Lines have at most 80 columns, but for names of files.
+        """
         text = Text()
         text.append(f"{self.assignment.name}  {self.submission}\n", style="bold")
         text.append(f" {'#':>2}  {'check':<36}  points  status\n", style="dim")
@@ -168,6 +177,8 @@ class Report:
         text.append(f"     {'total':<36}  {self._total():>6}\n", style="bold")
         for file in self.files:
             text.append(f"     {file}\n", style="dim")
+        for advice in self.advice:
+            text.append("\n".join(_wrap(str(advice), "")) + "\n", style=_ADVICE)
         text.append("\n".join(_wrap(f"Next: {self.next_step()}", "")))
         return text
 
@@ -217,6 +228,7 @@ class Report:
             "passed": self.passed,
             "outside": self.outside,
             "checks": checks,
+            "advice": [advice.to_json() for advice in self.advice],
             "files": [str(file) for file in self.files],
         }
 

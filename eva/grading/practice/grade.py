@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eva.data import Dataset, DataWarning, load_data
 from eva.errors import DataError, EvaError, RecordError
+from eva.grading.checks.advice import Advice, advice_on, advice_on_run
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import known_checks, run_checks
 from eva.grading.checks.fast import run_fast_checks
@@ -130,7 +131,18 @@ class Grading:
             files=self._entry.files if self._entry else (),
             outside=self._outside,
             hints=hints,
+            advice=self.advice,
         )
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """On the network and its recipe, and on the training, as far as they were looked at."""
+        before = self._advice if "captured" in vars(self) else ()
+        return before + (advice_on_run(self._entry.run) if self._entry else ())
+
+    @cached_property
+    def _advice(self) -> tuple[Advice, ...]:
+        return advice_on(self.captured)
 
     @cached_property
     def captured(self) -> Captured:
