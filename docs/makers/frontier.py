@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
+from eva.record import LAST_EPOCHS
 from eva.studies import Study, summarize
 from makers import svg
-from makers.records import LAST, NONE, RECORDS, conditions, load, lowest_of_last, spread
+from makers.records import NONE, RECORDS, conditions, load, lowest_of_last, spread
 from makers.svg import LEFT, RIGHT, TOP, WIDTH
 
 HEIGHT = 300
@@ -273,7 +274,7 @@ def robustness_table() -> str:
             path = "captured graph" if first.device.type == "cuda" else path
             versions = ", ".join(sorted({run.versions["torch"] for run in runs}))
             held = f"{sum(run.held() for run in runs)} of {len(runs)}"
-            held = held if first.recipe.epochs >= LAST else NONE
+            held = held if first.recipe.epochs >= LAST_EPOCHS else NONE
             lines.append(
                 f"| `{first.submission.removeprefix('eva.experiments.')}` | {first.device.name} "
                 f"| {threads} | {path} | {versions} | {len(runs)} "

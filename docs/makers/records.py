@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from eva.record import EpochRow, Run
+from eva.record import LAST_EPOCHS, EpochRow, Run
 
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
@@ -28,7 +28,6 @@ PUBLISHED = {
     "exp5": (98.86, 99.52),
 }
 NAMES = (*PUBLISHED, "reference")
-LAST = 4  # epochs that have to hold the target
 NONE = "–"
 
 
@@ -69,7 +68,7 @@ def by_epoch(runs: tuple[Run, ...]) -> list[tuple[EpochRow, ...]]:
 
 def lowest_of_last(runs: tuple[Run, ...]) -> float:
     """The lowest test accuracy of any seed in any of the last epochs."""
-    return min(row.test_accuracy for run in runs for row in run.rows[-LAST:])
+    return min(row.test_accuracy for run in runs for row in run.rows[-LAST_EPOCHS:])
 
 
 def seconds_an_epoch(runs: tuple[Run, ...]) -> float:
@@ -102,7 +101,7 @@ def experiments_table(link: str) -> str:
     lines += [
         "",
         "Train and test: accuracy in the last epoch, mean ± standard deviation over seeds 0, 1, "
-        f"...; worst late: the lowest test accuracy of any seed in the last {LAST} epochs; held: "
+        f"...; worst late: the lowest test accuracy of any seed in the last {LAST_EPOCHS} epochs; held: "
         "runs with at least 99.40 % in each of those; published: best epochs of one run. 15 epochs "
         "of all 60,000 training images, tested on the 10,000 test images after each; seconds are "
         "medians. "

@@ -7,7 +7,8 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
-from makers.records import LAST, RECORDS, spread
+from eva.record import LAST_EPOCHS
+from makers.records import RECORDS, spread
 
 RECORD = RECORDS / "reference_tuning.json"
 
@@ -22,7 +23,7 @@ def table(record: dict[str, Any]) -> str:
         lines.append(f"| {change} | {len(values)} | {spread(values)} |")
     lines += [
         "",
-        f"Means of the last {LAST} of {record['epochs']} epochs, trained on 50,000 images and "
+        f"Means of the last {LAST_EPOCHS} of {record['epochs']} epochs, trained on 50,000 images and "
         f"tested on the 10,000 others of the training images; {record['device']}, "
         f"torch {record['versions']['torch']}; {record['date']}.",
     ]
@@ -52,6 +53,6 @@ def texts() -> dict[str, str]:
 def _means(record: dict[str, Any]) -> dict[tuple[str, int], float]:
     """Accuracy over the last epochs, by change and seed."""
     return {
-        (run["change"], run["seed"]): statistics.mean(run["held_out_accuracy"][-LAST:])
+        (run["change"], run["seed"]): statistics.mean(run["held_out_accuracy"][-LAST_EPOCHS:])
         for run in record["runs"]
     }

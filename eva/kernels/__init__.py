@@ -1,6 +1,6 @@
 """Everything that exists for speed: skip it on first reading.
 
-Every training gives the same results without this room, but for rounding.
+Every training gives the same results without this package, but for rounding.
 
 - ``memory_format``: the order of a model's maps in memory, for any device.
 - ``allocator``: where a CPU training's large blocks of memory come from.

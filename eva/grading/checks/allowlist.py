@@ -165,8 +165,8 @@ def admit_recipe(recipe: Recipe) -> None:
 
 
 def _require_tame(node: Node) -> None:
-    room, name, *rest = node.op.split(".")
-    if room == "aten":
+    namespace, name, *rest = node.op.split(".")
+    if namespace == "aten":
         known = name in ALLOWED or (name.endswith("_") and name[:-1] in ALLOWED)
         if not known or any(o == "out" or o.endswith("_out") for o in rest):
             raise GradingError(

@@ -101,11 +101,11 @@ def resolve(op: str) -> Callable[..., Any]:
     Raises:
         GradingError: It is none of PyTorch's own, or one that a model has no use for.
     """
-    room, _, rest = op.partition(".")
+    namespace, _, rest = op.partition(".")
     name, _, overload = rest.partition(".")
-    if room == "py" and rest in SIZE_ARITHMETIC:
+    if namespace == "py" and rest in SIZE_ARITHMETIC:
         return SIZE_ARITHMETIC[rest]
-    if room == "aten" and name not in _FORBIDDEN and name.isidentifier():
+    if namespace == "aten" and name not in _FORBIDDEN and name.isidentifier():
         found = getattr(getattr(torch.ops.aten, name, None), overload, None)
         if isinstance(found, torch._ops.OpOverload):
             return found

@@ -12,7 +12,7 @@ from eva.rf.rules import (
     Rule,
 )
 
-RULES: dict[str, Rule] = {}  # every rule of this room, by the name of its operation
+RULES: dict[str, Rule] = {}  # every rule of this package, by the name of its operation
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:

@@ -28,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from candidates import PROBLEMS, Candidate, Problem, build, parameters, recipe, with_
 
 SCRATCH = Path("/tmp/evidence")  # outlives a call while the machine is warm
-LAST = 4
 TINY = bool(os.environ.get("EVIDENCE_TINY"))
 
 
@@ -106,6 +105,7 @@ def worker(tasks: Any, results: Any, device: str, depthwise: str, stop_at: float
 
     import eva
     from eva.data import load_data
+    from eva.record import LAST_EPOCHS
 
     torch.set_num_threads(1)
     if device == "cuda":
@@ -140,7 +140,7 @@ def worker(tasks: Any, results: Any, device: str, depthwise: str, stop_at: float
         out = {"kind": "done", "task": task, "runs": [], "error": None}
         try:
             trainers = [make(job, full if final else held, device) for job in task["jobs"]]
-            first = 0 if final else max(0, trainers[0].recipe.epochs - LAST)
+            first = 0 if final else max(0, trainers[0].recipe.epochs - LAST_EPOCHS)
             try:
                 runs = fit_together(trainers, evaluate_from=first, deadline=stop_at)
             except TimeoutError:
@@ -152,7 +152,7 @@ def worker(tasks: Any, results: Any, device: str, depthwise: str, stop_at: float
                 trainers = [make(job, full if final else held, device) for job in task["jobs"]]
                 runs = [t.fit() for t in trainers]
             for t, job, run in zip(trainers, task["jobs"], runs, strict=True):
-                rows = run.rows[-LAST:]
+                rows = run.rows[-LAST_EPOCHS:]
                 one = {
                     "job": job, "status": run.status, "parameters": run.parameters,
                     "accuracy": [r.test_accuracy for r in rows], "loss": [r.test_loss for r in rows],
