@@ -101,8 +101,9 @@ def experiments_table(link: str) -> str:
     lines += [
         "",
         "Train and test: accuracy in the last epoch, mean ± standard deviation over seeds 0, 1, "
-        f"...; worst late: the lowest test accuracy of any seed in the last {LAST_EPOCHS} epochs; held: "
-        "runs with at least 99.40 % in each of those; published: best epochs of one run. 15 epochs "
+        "...; worst late: the lowest test accuracy of any seed in the last "
+        f"{LAST_EPOCHS} epochs; held: runs with at least 99.40 % in each of those; published: best "
+        "epochs of one run. 15 epochs "
         "of all 60,000 training images, tested on the 10,000 test images after each; seconds are "
         "medians. "
         f"{conditions(everything)}; float32. Records: `docs/records`.",

@@ -23,8 +23,8 @@ def table(record: dict[str, Any]) -> str:
         lines.append(f"| {change} | {len(values)} | {spread(values)} |")
     lines += [
         "",
-        f"Means of the last {LAST_EPOCHS} of {record['epochs']} epochs, trained on 50,000 images and "
-        f"tested on the 10,000 others of the training images; {record['device']}, "
+        f"Means of the last {LAST_EPOCHS} of {record['epochs']} epochs, trained on 50,000 images "
+        f"and tested on the 10,000 others of the training images; {record['device']}, "
         f"torch {record['versions']['torch']}; {record['date']}.",
     ]
     return "\n".join(lines)
