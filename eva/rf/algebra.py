@@ -878,15 +878,27 @@ class Algebra:
         blocks = reshape_blocks(state.shape, shape)
         if state.which is not None and math.prod(state.shape) > LIMIT:
             state = self.bounded(self._merge_groups(state, set(state.which[0])), "reshape")
-        place = {}
+        place: dict[int, int] = {}
         if state.batch is not None and state.batch != LOST:
-            before = math.prod(state.shape[: state.batch])
-            starts = list(itertools.accumulate(shape[:-1], operator.mul, initial=1))
-            if before in starts:
-                place[state.batch] = starts.index(before)
+            place = self._batch_after(state, state.batch, shape)
         return self.mapped(
             state, shape, lambda t: self._reshape_term(t, blocks, state, shape), place=place
         )
+
+    def _batch_after(self, state: Seen, batch: int, shape: tuple[int, ...]) -> dict[int, int]:
+        """The dimension whose outermost part the images are after a reshape, if it is certain.
+
+        One image could be any dimension of size 1, or the outermost part of the next larger one.
+        If it is in front it is taken to stay there.
+        """
+        before = math.prod(state.shape[:batch])
+        starts = itertools.accumulate(shape[:-1], operator.mul, initial=1)
+        found = [i for i, start in enumerate(starts) if start == before]
+        several = any(axis.dim == 0 for fields in state.groups for axis in fields)
+        if several:
+            return {batch: found[-1]} if found else {}
+        certain = batch == 0 or (before > 1 and len(found) == 1)
+        return {batch: found[0]} if certain else {}
 
     def _reshape_term(
         self,

@@ -339,12 +339,13 @@ def receptive_field_of(
         fields = algebra.merge(state.groups)
     numbers = []
     coupled = False
-    laid: set[tuple[int, ...]] = set()  # dimensions along which the images of each input lie
+    laid: set[int] = set()  # dimensions along which the images of each input lie
     for axis in axes:
         terms = fields.get(axis, ())
         if axis.dim == 0:
-            coupled = coupled or _meets(axis, terms, shape)
-            laid.update(t.dims for t in terms if t.dims)
+            places, meet = _images(axis, terms, shape)
+            coupled = coupled or meet
+            laid.update(places)
             continue
         if len(terms) == 1:
             dims, line = terms[0]
@@ -372,14 +373,23 @@ def _few(algebra: Algebra, terms: Sequence[Term], shape: tuple[int, ...]) -> Seq
         terms = [algebra.less(t, largest) for t in terms]
 
 
-def _meets(axis: Axis, terms: Sequence[Term], shape: tuple[int, ...]) -> bool:
-    """Whether an image of a batch sees another one."""
+def _images(axis: Axis, terms: Sequence[Term], shape: tuple[int, ...]) -> tuple[set[int], bool]:
+    """Along which dimensions the images of a batch lie, and whether one sees another one."""
     if not terms:
-        return False
-    masks = _united(terms, shape).line.masks.reshape(-1).tolist()
-    if any(m.bit_count() > 1 for m in masks):
-        return True
-    return len(masks) == axis.size and masks != [1 << i for i in range(axis.size)]
+        return set(), False
+    if any(m.bit_count() > 1 for m in _united(terms, shape).line.masks.flat):
+        return set(), True
+    places = set()
+    for term in terms:
+        for position, dim in enumerate(term.dims):
+            others = tuple(i for i in range(len(term.dims)) if i != position)
+            masks = np.bitwise_or.reduce(term.line.masks, axis=others).tolist()
+            if any(m.bit_count() > 1 for m in masks):
+                continue  # it says where in an image something is seen, not in which image
+            places.add(dim)
+            if len(masks) == axis.size and any(m and m != 1 << i for i, m in enumerate(masks)):
+                return places, True
+    return places, False
 
 
 def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:

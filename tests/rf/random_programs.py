@@ -447,17 +447,21 @@ class Comparison:
 
 
 def images_meet(program: Program) -> bool | None:
-    """Whether the first of two images sees the second; ``None`` if two can't be run."""
+    """Whether one of two images sees the other; ``None`` if two can't be run."""
     program.double()
-    inputs = [torch.rand(2, *s, dtype=torch.float64).add(0.2) for s in program.sizes]
+    clean = [torch.rand(2, *s, dtype=torch.float64).add(0.2) for s in program.sizes]
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        try:
-            program(*inputs)
+        for poisoned in (0, 1):
+            inputs = [x.clone() for x in clean]
             for x in inputs:
-                x[1] = torch.nan
-            return bool(program(*inputs)[0].isnan().any())
-        except (RuntimeError, ValueError, IndexError):
-            return None
+                x[poisoned] = torch.nan
+            try:
+                out = program(*inputs)
+            except (RuntimeError, ValueError, IndexError):
+                return None
+            if bool(out[1 - poisoned].isnan().any()):
+                return True
+    return False
 
 
 def hull(mask: Tensor, axis: int) -> slice:

@@ -1,14 +1,17 @@
 """Every model of torchvision, and one of each family of timm: is any field silently wrong?
 
-One command, each model in a process of its own with a limit of memory and time:
+One command; a model that the record already has is not run again:
 
     python tests/zoo/run.py docs/records/benchmarks/zoo.json [NAME ...]
 
-Models have random weights and their standard sizes. A model is traced, then some units of sampled
-layers are asked what they see: an input row is NaN, and a unit that becomes NaN sees it. A unit
-that sees a row which its field leaves out is too small, and must not occur. A unit that NaN does
-not reach is only counted: a maximum or an attention kernel can swallow NaN. Seconds and memory
-stand beside torchinfo's. Where timm is not installed, torchvision's models alone run.
+Models have random weights and their standard sizes. One process imports everything and builds a
+model in a child of its own, with limits of memory and processor time; from there one child runs
+``eva.summary``, another torchinfo, so both begin alike. Then some units of sampled layers are asked
+what they see: an input row is NaN, and a unit that becomes NaN sees it. A unit that sees a row
+which its field leaves out is too small, and must not occur. A unit that NaN does not reach is only
+counted: a maximum or an attention kernel can swallow NaN. Seconds are those of the processor, so
+that other work on the machine counts little. Where timm is not installed, torchvision's models
+alone run.
 """
 
 from __future__ import annotations
@@ -18,18 +21,21 @@ import os
 import platform
 import random
 import resource
-import subprocess
+import signal
+import statistics
 import sys
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-GIGABYTES = 8
-SECONDS = 240
-ROWS = 3  # rows of the input that are poisoned, one after the other
-LAYERS = 6  # layers that are looked at
+GIGABYTES = 10  # of memory that a model may hold, its weights included
+SECONDS = 400  # of the processor, for all that is done with one model
+ROWS = 2  # rows of the input that are poisoned, one after the other
+LAYERS = 8  # layers that are looked at
 UNITS = 12  # units of each
 
 
@@ -46,17 +52,15 @@ def names() -> list[str]:
         import timm
     except ImportError:
         return found
-    seen = set()
     for module in timm.list_modules():
         models = timm.list_models(module=module)
-        if models and module not in seen:
-            seen.add(module)
+        if models:
             found.append(f"timm:{min(models, key=lambda n: (len(n), n))}")
     return found
 
 
-def build(name: str) -> tuple[Any, Any]:
-    """The model, and one input of its standard size (a list of images for detection)."""
+def build(name: str) -> tuple[Any, list[Any]]:
+    """The model, and its inputs at their standard size (a list of images for detection)."""
     import torch
 
     home, _, short = name.partition(":")
@@ -64,7 +68,7 @@ def build(name: str) -> tuple[Any, Any]:
         import timm
 
         model = timm.create_model(short, pretrained=False)
-        return model.eval(), torch.rand(1, *model.default_cfg["input_size"])
+        return model.eval(), [torch.rand(1, *model.default_cfg["input_size"])]
     import torchvision
 
     options = {"weights": None}
@@ -73,71 +77,80 @@ def build(name: str) -> tuple[Any, Any]:
         options["weights_backbone"] = None
     model = torchvision.models.get_model(short, **options).eval()
     if "detection" in kind:
-        return model, [torch.rand(3, 320, 320)]
+        return model, [[torch.rand(3, 320, 320)]]
     if "video" in kind:
         size = 224 if short.startswith(("mvit", "swin3d")) else 112
-        return model, torch.rand(1, 3, 16, size, size)
+        return model, [torch.rand(1, 3, 16, size, size)]
     if "optical_flow" in kind:
-        return model, torch.rand(1, 3, 128, 128)
+        return model, [torch.rand(1, 3, 128, 128)] * 2
     size = {"inception_v3": 299}.get(short, 520 if "segmentation" in kind else 224)
-    return model, torch.rand(1, 3, size, size)
+    return model, [torch.rand(1, 3, size, size)]
 
 
-def peak() -> float:
-    """Megabytes of memory that this process has held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# -- what is measured of one model, each in a process of its own -----------------------------------
 
 
-def traced(name: str) -> dict[str, Any]:
-    """Statuses, seconds and memory of one model, and what NaN says of sampled layers."""
-    import torch
+def by_eva(model: Any, inputs: list[Any]) -> dict[str, Any]:
+    """Seconds, memory and statuses."""
+    import eva
 
-    from eva import rf
-
-    torch.set_num_threads(1)
-    model, x = build(name)
-    started, before = time.perf_counter(), peak()
-    flow = "raft" in name
-    given = [x, x] if flow else [x]
-    found = rf.trace(model, inputs=given) if isinstance(x, list) or flow else rf.trace(
-        model, tuple(x.shape[1:])
-    )  # fmt: skip
-    seconds, memory = time.perf_counter() - started, peak() - before
-    fields = {c.name: c.output_rf for c in found.calls if c.output_rf is not None and c.name}
-    statuses = Counter(str(f.status) for f in fields.values())
-    out = {
-        "seconds": round(seconds, 2),
-        "megabytes": round(memory),
-        "statuses": dict(statuses),
-        "real_tensors": found.device_fallback is not None,
+    began = time.process_time()
+    found = eva.summary(model, inputs=inputs)
+    return cost(began) | {
+        "statuses": dict(Counter(str(r.rf.status) for r in found.rows if r.rf is not None)),
+        "real_tensors": any(n.startswith("Run on real tensors") for n in found.notes),
+        "mult_adds": found.mult_adds,
     }
-    if not isinstance(x, list) and not flow:
-        out |= poisoned(model, x, fields, found)
-    return out
 
 
-def poisoned(model: Any, x: Any, fields: dict[str, Any], found: Any) -> dict[str, Any]:
+def by_torchinfo(model: Any, inputs: list[Any]) -> dict[str, Any]:
+    """Seconds and memory."""
+    import torchinfo
+
+    began = time.process_time()
+    torchinfo.summary(model, input_data=inputs, verbose=0)
+    return cost(began)
+
+
+def cost(began: float) -> dict[str, Any]:
+    """Seconds since then, and megabytes that this process held at most, PyTorch included."""
+    return {
+        "seconds": round(time.process_time() - began, 2),
+        "megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def by_nan(model: Any, inputs: list[Any]) -> dict[str, Any]:
     """Units of sampled layers that contradict NaN in a row of the input."""
     import numpy as np
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
+    from eva import rf
+
+    if len(inputs) > 1 or not isinstance(inputs[0], torch.Tensor):
+        return {}
+    x = inputs[0]
+    found = rf.trace(model, inputs=inputs)
+    fields = {c.name: c.output_rf for c in found.calls if c.output_rf is not None and c.name}
     draw = random.Random(0)
     once = Counter(c.name for c in found.calls)
-    plain = [
+    claimed = [
         n for n, f in fields.items()
         if once[n] == 1 and str(f.status) in ("exact", "whole-input", "bound")
     ]  # fmt: skip
-    chosen = sorted(draw.sample(plain, min(LAYERS, len(plain))))
+    narrow = [n for n in claimed if str(fields[n].status) != "whole-input"]
+    chosen = draw.sample(narrow, min(LAYERS - 1, len(narrow)))
+    rest = [n for n in claimed if n not in chosen]
+    chosen = sorted([*chosen, *draw.sample(rest, min(LAYERS - len(chosen), len(rest)))])
     modules = dict(model.named_modules())
     caught: dict[str, Any] = {}
 
     def catch(layer: str) -> Any:
         def hook(_module: Any, _args: Any, out: Any) -> None:
-            out = out if isinstance(out, torch.Tensor) else next(
-                (t for t in out if isinstance(t, torch.Tensor)), None
-            ) if isinstance(out, (list, tuple)) else None  # fmt: skip
-            if out is not None:
+            if isinstance(out, (list, tuple)):
+                out = next((t for t in out if isinstance(t, torch.Tensor)), None)
+            if isinstance(out, torch.Tensor):
                 caught[layer] = out.isnan()
 
         return hook
@@ -169,14 +182,14 @@ def poisoned(model: Any, x: Any, fields: dict[str, Any], found: Any) -> dict[str
                         if bool(part.any()) and not inside:
                             small.append(f"{layer} {unit}: row {row} is seen, {said} is said")
                         if not bool(part.any()) and inside and str(field.status) != "bound":
-                            large += not _is_hole(field.axes[rows[0]], dims, unit, row, np)
+                            large += not is_hole(field.axes[rows[0]], dims, unit, row, np)
     finally:
         for handle in handles:
             handle.remove()
     return {"layers": chosen, "asked": asked, "too_small": small, "not_reached": large}
 
 
-def _is_hole(axis: Any, dims: Any, unit: Any, row: int, np: Any) -> bool:
+def is_hole(axis: Any, dims: Any, unit: Any, row: int, np: Any) -> bool:
     """Whether the field itself says that the row is a hole between what is seen."""
     at = dict(zip(dims, unit, strict=True))
     units = np.asarray(axis.masks, dtype=object).reshape(axis.shape)
@@ -184,75 +197,131 @@ def _is_hole(axis: Any, dims: Any, unit: Any, row: int, np: Any) -> bool:
     return not any(int(m) >> row & 1 for m in np.ravel(mask))
 
 
-def beside(name: str) -> dict[str, Any]:
-    """torchinfo's seconds and memory."""
+# -- processes -------------------------------------------------------------------------------------
+
+
+def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a function returns in a forked child; how the child ended, if it did not return."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reads)
+        try:
+            answer = work()
+        except BaseException as error:
+            if os.environ.get("ZOO_DEBUG"):
+                traceback.print_exc()
+            answer = {"failed": f"{type(error).__name__}: {error}"[:200]}
+        with os.fdopen(writes, "w") as pipe:
+            pipe.write(json.dumps(answer))
+            pipe.flush()
+        os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as pipe:
+        text = pipe.read()
+    _, ended = os.waitpid(child, 0)
+    if text:
+        answer = json.loads(text)
+        return dict(answer)
+    number = os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else 0
+    if number == signal.SIGXCPU:
+        return {"failed": f"longer than {SECONDS} s of the processor"}
+    return {"failed": f"ended by signal {number}" if number else "ended without an answer"}
+
+
+def one(name: str) -> dict[str, Any]:
+    """All measurements of one model."""
+    limit = GIGABYTES * 1024**3
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+    model, inputs = build(name)
+    found = {
+        "eva": in_child(lambda: by_eva(model, inputs)),
+        "torchinfo": in_child(lambda: by_torchinfo(model, inputs)),
+    }
+    if "failed" not in found["eva"]:
+        found["nan"] = in_child(lambda: by_nan(model, inputs))
+    return found
+
+
+def totals(models: dict[str, Any]) -> dict[str, Any]:
+    """Statistics of all models that ran."""
+    ours = [m["eva"] for m in models.values() if "failed" not in m.get("eva", {"failed": ""})]
+    nan = [m["nan"] for m in models.values() if "asked" in m.get("nan", {})]
+    both = [
+        (m["eva"], m["torchinfo"]) for m in models.values()
+        if "seconds" in m.get("eva", {}) and m["torchinfo"].get("seconds")
+    ]  # fmt: skip
+    pairs = {key: [a[key] / b[key] for a, b in both] for key in ("seconds", "megabytes")}
+    ratios = {
+        f"{key}_beside_torchinfo": {
+            "models": len(found),
+            "median": round(statistics.median(found), 2),
+            "largest": round(max(found), 2),
+        }
+        for key, found in pairs.items()
+        if found
+    }
+    return {
+        "models": len(models),
+        "summarized": len(ours),
+        "statuses_of_rows": dict(sum((Counter(m["statuses"]) for m in ours), Counter())),
+        "asked_by_nan": len(nan),
+        "units_asked": sum(m["asked"] for m in nan),
+        "units_too_small": sum(len(m["too_small"]) for m in nan),
+        "units_not_reached_by_nan": sum(m["not_reached"] for m in nan),
+        **ratios,
+    }
+
+
+def warm_up() -> None:
+    """Import and run everything once, so that the children pay for none of it."""
     import torch
-    import torchinfo
+    from torch import nn
 
     torch.set_num_threads(1)
-    model, x = build(name)
-    started, before = time.perf_counter(), peak()
-    data = [x, x] if "raft" in name else [x]
-    torchinfo.summary(model, input_data=data, verbose=0)
-    return {"seconds": round(time.perf_counter() - started, 2), "megabytes": round(peak() - before)}
-
-
-def alone(name: str, what: str) -> dict[str, Any]:
-    """One measurement in a process of its own."""
-    limit = GIGABYTES * 1024**3
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-    command = [sys.executable, __file__, "--one", what, name]
-    try:
-        ran = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, preexec_fn=limited,
-            check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return {"failed": f"longer than {SECONDS} s"}
-    if ran.returncode:
-        lines = ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"]
-        return {"failed": lines[-1][:200]}
-    result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return result
+    tiny, x = nn.Sequential(nn.Conv2d(1, 1, 3), nn.GELU(), nn.LayerNorm(4)), torch.rand(1, 1, 6, 6)
+    by_eva(tiny, [x])
+    by_torchinfo(tiny, [x])
+    names()
 
 
 def main(target: Path, chosen: list[str]) -> None:
-    """Run them all; the record is written after each."""
+    """Run what the record does not have yet; it is written after each model."""
+    warm_up()
     import torch
+    import torchvision
 
-    record: dict[str, Any] = {
-        "what": "fields of whole model zoos, rows of NaN, seconds and memory beside torchinfo",
-        "command": f"python tests/zoo/run.py docs/records/benchmarks/{target.name}",
-        "limits": {"gigabytes": GIGABYTES, "seconds": SECONDS},
-        "load_average": list(os.getloadavg()),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "device": "cpu, 1 thread",
-        "date": date.today().isoformat(),
-        "models": {},
-    }
-    for name in chosen or names():
-        eva = alone(name, "eva")
-        record["models"][name] = {"eva": eva, "torchinfo": alone(name, "torchinfo")}
-        models = record["models"].values()
-        done = [m["eva"] for m in models if "failed" not in m["eva"]]
-        record["totals"] = {
-            "models": len(record["models"]),
-            "traced": len(done),
-            "statuses_of_layers": dict(sum((Counter(m["statuses"]) for m in done), Counter())),
-            "units_asked": sum(m.get("asked", 0) for m in done),
-            "units_too_small": sum(len(m.get("too_small", ())) for m in done),
-            "units_not_reached_by_nan": sum(m.get("not_reached", 0) for m in done),
+    models: dict[str, Any] = {}
+    if target.exists():
+        models = json.loads(target.read_text())["models"]
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    versions["torchvision"] = torchvision.__version__
+    if "timm" in sys.modules:
+        versions["timm"] = sys.modules["timm"].__version__
+    wanted = chosen or names()
+    for name in wanted:
+        if name in models and not chosen:
+            continue
+        models[name] = in_child(lambda name=name: one(name))  # type: ignore[misc]
+        record = {
+            "what": "fields of whole model zoos, rows of NaN, seconds and memory beside torchinfo",
+            "command": f"python tests/zoo/run.py docs/records/benchmarks/{target.name}",
+            "not_run": len(set(names()) - set(models)),
+            "limits": {"gigabytes": GIGABYTES, "seconds": SECONDS},
+            "load_average": [round(n, 1) for n in os.getloadavg()],
+            "versions": versions,
+            "device": "cpu, 1 thread; other work ran beside it",
+            "date": date.today().isoformat(),
+            "totals": totals(models),
+            "models": models,
         }
-        target.write_text(json.dumps(record, indent=1) + "\n")
-        sys.stderr.write(f"{name}: {eva}\n")
+        text = json.dumps(record, indent=1) + "\n"
+        partial = target.with_suffix(".partial")
+        partial.write_text(text)
+        partial.replace(target)
+        sys.stderr.write(f"{name}: {models[name]}\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        measure = {"eva": traced, "torchinfo": beside}[sys.argv[2]]
-        sys.stdout.write(json.dumps(measure(sys.argv[3])) + "\n")
-    else:
-        main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), sys.argv[2:])

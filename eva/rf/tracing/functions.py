@@ -14,11 +14,11 @@ from eva.rf.tracing import recurrent
 if TYPE_CHECKING:
     from eva.rf.tracing.recorder import Recorder
 
-LEAVES = {
-    "numpy", "tolist", "item", "__array__", "__float__", "__int__", "__bool__", "__index__",
-    "__complex__", "__dlpack__", "untyped_storage", "storage", "data_ptr",
+LEAVES = {"tolist", "item", "__float__", "__int__", "__bool__", "__index__", "__complex__"}
+SHARES = {
+    "numpy", "__array__", "__dlpack__", "to_dlpack", "_to_dlpack", "_to_dlpack_versioned",
+    "untyped_storage", "_typed_storage", "storage", "data_ptr", "__reduce_ex__",
 }  # fmt: skip
-DECIDES = {"__bool__"}
 
 
 class Functions(TorchFunctionMode):
@@ -40,9 +40,15 @@ class Functions(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in recurrent.NAMES and not kwargs and recurrent.is_padded(args):
             return self.recorder.recurrent(name, args, lambda: _plainly(func, args))
+        given = args[0] if args and isinstance(args[0], torch.Tensor) else None
+        if name == "__reduce_ex__" and given is not None:  # pickled without what we attach to it
+            with _disable_current_modes():
+                args = (given.detach(), *args[1:])
         out = func(*args, **kwargs)
-        if name in LEAVES and args and isinstance(args[0], torch.Tensor):
-            self.recorder.leave(args[0], name, decides=args[0].dtype is torch.bool)
+        if name in LEAVES and given is not None:
+            self.recorder.leave(given, name, decides=given.dtype is torch.bool)
+        elif name in SHARES and given is not None:
+            self.recorder.share(given, name)
         return out
 
 

@@ -74,6 +74,7 @@ _NO_NUMBERS = Signature(name="", arguments=(), pointwise=False, is_view=False, w
 INDEXING = {"slice", "select", "narrow", "index_select", "roll", "as_strided", "topk", "unfold"}
 LEAVING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 FLEX = "higher_order.flex_attention"
+MADE_OUTSIDE = {"aten.lift_fresh", "aten.set"}  # may hold numbers that have left
 
 
 @functools.cache
@@ -152,6 +153,7 @@ class Recorder(TorchDispatchMode):
         self.met: set[int] = set()  # ids of all tensors that operations took
         self.broken: RuleError | None = None
         self.left: list[Seen] = []  # by numbers that have left PyTorch
+        self.shared: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # memory -> numbers then
         self.by_name = ""  # the function by which they left
         self.decided = ""  # the operation whose numbers a decision was made on
 
@@ -277,13 +279,36 @@ class Recorder(TorchDispatchMode):
             self.left.append(state)
             self.by_name = self.by_name or name
 
+    def share(self, tensor: torch.Tensor, name: str) -> None:
+        """A tensor's memory is handed out, so that it may be written to from outside."""
+        if self.state_of(tensor) is None:
+            return
+        if tensor.device.type == "meta":
+            raise NeedsNumbers("its memory is handed out")
+        self.leave(tensor, name, decides=False)
+        if tensor.layout == torch.strided:
+            with _disable_current_modes():
+                memory = tensor.untyped_storage().data_ptr()
+                self.shared[memory] = (tensor, tensor.detach().clone())
+
+    def _written_outside(self, tensor: torch.Tensor) -> bool:
+        """Whether the memory of a tensor was handed out, and holds other numbers since."""
+        if not self.shared or tensor.device.type == "meta" or tensor.layout != torch.strided:
+            return False
+        with _disable_current_modes():
+            known = self.shared.get(tensor.untyped_storage().data_ptr())
+            return known is not None and not torch.equal(known[0], known[1])
+
+    def _cause(self) -> str:
+        return f"numbers that leave PyTorch ({self.by_name or self.decided})"
+
     def _after_leaving(
         self, op: Op, sig: Signature, states: Sequence[Seen | None]
     ) -> Sequence[Seen | None]:
         """Nothing is certain any more; what may hold such a number may see all that it saw."""
-        cause = f"numbers that leave PyTorch ({self.by_name or self.decided})"
+        cause = self._cause()
         held = bool(self.left) and (
-            sig.name == "aten.lift_fresh"
+            sig.name in MADE_OUTSIDE
             or any(
                 isinstance(op.args[key], (int, float, complex))
                 and not isinstance(op.args[key], bool)
@@ -293,8 +318,9 @@ class Recorder(TorchDispatchMode):
         )
         if held:
             sources = [*(s for s in states if s is not None), *op.states, *self.left]
-            return [
-                self.algebra.whole(sources, s, Status.DATA_DEPENDENT, cause) for s in op.outputs
+            return [  # of a whole batch, perhaps: images are not taken to stay apart
+                self.algebra.whole(sources, s, Status.DATA_DEPENDENT, cause, apart=False)
+                for s in op.outputs
             ]
         return [
             None if s is None else self.algebra.bounded(s, cause, Status.DATA_DEPENDENT)
@@ -411,6 +437,10 @@ class Recorder(TorchDispatchMode):
             setattr(tensor, STATE, state)
             view.version = version_of(view.base)
         known: Seen | None = getattr(tensor, STATE, None)
+        if known is not None and self._written_outside(tensor):
+            return self.algebra.whole(
+                [known, *self.left], known.shape, Status.DATA_DEPENDENT, self._cause(), apart=False
+            )
         return known
 
     def write(self, tensor: torch.Tensor, state: Seen | None) -> None:
@@ -452,9 +482,8 @@ class Recorder(TorchDispatchMode):
             state = self.state_of(value)
             strange = not hasattr(value, STATE) and not self.is_own(value)
             if state is None and self.left and strange:  # made outside, maybe of what left PyTorch
-                cause = f"numbers that leave PyTorch ({self.by_name})"
                 shape = tuple(value.shape)
-                state = self.algebra.whole(self.left, shape, Status.DATA_DEPENDENT, cause)
+                state = self.algebra.whole(self.left, shape, Status.DATA_DEPENDENT, self._cause())
             if state is not None:
                 return TensorArg(shape=tuple(value.shape), state=state)
             return TensorArg(
@@ -524,8 +553,17 @@ class Recorder(TorchDispatchMode):
         self.frames[self.stack.pop()].outputs = self.seen(output)
 
     def seen(self, value: Any) -> tuple[tuple[Shape, Seen | None], ...]:
-        """Shape and state of every tensor in a structure."""
-        return tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
+        """Shape and state of every tensor in a structure.
+
+        Which tensor it is may hang on a decision, so after one nothing is certain.
+        """
+        found = tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
+        if not self.left and not self.decided:
+            return found
+        return tuple(
+            (shape, s and self.algebra.bounded(s, self._cause(), Status.DATA_DEPENDENT))
+            for shape, s in found
+        )
 
 
 class Source:

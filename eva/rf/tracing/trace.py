@@ -142,7 +142,7 @@ def _first_that_runs(
     on_error: str,
     source: str | None,
 ) -> tuple[Trace, int]:
-    """The first reading of the sizes that runs: on meta tensors, else on real ones.
+    """The first reading of the sizes that runs: on meta tensors, or else on real ones.
 
     Returns:
         The trace, and the number of its reading; of those that all failed, the one that came
@@ -150,15 +150,15 @@ def _first_that_runs(
     """
     options: dict[str, Any] = {"mode": mode, "source": source}
     reasons = ["the model is TorchScript"] * len(readings)
-    if not any(map(is_scripted, model.modules())):
-        for number, (args, kwargs) in enumerate(readings):
+    scripted = any(map(is_scripted, model.modules()))
+    failed: list[Trace] = []
+    for number, (args, kwargs) in enumerate(readings):
+        if not scripted:
             found = _attempt(model, args, kwargs, fallback=None, **options)
             if found.error is None:
                 return found, number
             e = found.error.exception
             reasons[number] = f"it can't run on tensors without numbers ({type(e).__name__}: {e})"
-    failed: list[Trace] = []
-    for number, (args, kwargs) in enumerate(readings):
         found = _attempt(model, args, kwargs, fallback=reasons[number], **options)
         if found.error is None:
             return found, number
