@@ -338,14 +338,11 @@ def receptive_field_of(
         state = algebra.absorbed(state, {*range(len(shape))} - ({1} if united else set()))
         fields = algebra.merge(state.groups)
     numbers = []
-    coupled = False
-    laid: set[int] = set()  # dimensions along which the images of each input lie
+    images: dict[int, list[Term]] = {}  # size of a batch -> which images of any input are seen
     for axis in axes:
         terms = fields.get(axis, ())
         if axis.dim == 0:
-            places, meet = _images(axis, terms, shape)
-            coupled = coupled or meet
-            laid.update(places)
+            images.setdefault(axis.size, []).extend(terms)
             continue
         if len(terms) == 1:
             dims, line = terms[0]
@@ -358,7 +355,7 @@ def receptive_field_of(
     return ReceptiveField(
         axes=tuple(numbers),
         output_shape=shape,
-        batch_coupled=coupled or len(laid) > 1,
+        batch_coupled=any(_meet(size, seen, shape) for size, seen in images.items()),
         without_statistics=local,
     )
 
@@ -373,23 +370,30 @@ def _few(algebra: Algebra, terms: Sequence[Term], shape: tuple[int, ...]) -> Seq
         terms = [algebra.less(t, largest) for t in terms]
 
 
-def _images(axis: Axis, terms: Sequence[Term], shape: tuple[int, ...]) -> tuple[set[int], bool]:
-    """Along which dimensions the images of a batch lie, and whether one sees another one."""
+def _meet(size: int, terms: Sequence[Term], shape: tuple[int, ...]) -> bool:
+    """Whether an image of a batch sees another one, of the same input or of another.
+
+    Args:
+        size: Of the batch.
+        terms: Which images are seen, of all inputs.
+        shape: Of the tensor.
+    """
     if not terms:
-        return set(), False
-    if any(m.bit_count() > 1 for m in _united(terms, shape).line.masks.flat):
-        return set(), True
-    places = set()
+        return False
+    together = _united(terms, shape).line.masks
+    if any(m.bit_count() > 1 for m in together.flat):
+        return True
+    lies = False
     for term in terms:
         for position, dim in enumerate(term.dims):
             others = tuple(i for i in range(len(term.dims)) if i != position)
             masks = np.bitwise_or.reduce(term.line.masks, axis=others).tolist()
             if any(m.bit_count() > 1 for m in masks):
                 continue  # it says where in an image something is seen, not in which image
-            places.add(dim)
-            if len(masks) == axis.size and any(m and m != 1 << i for i, m in enumerate(masks)):
-                return places, True
-    return places, False
+            lies = True
+            if shape[dim] == size and any(m and m != 1 << i for i, m in enumerate(masks)):
+                return True
+    return not lies and shape[:1] == (size,) and bool(together.any())
 
 
 def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:

@@ -157,15 +157,19 @@ class Whole:
     Args:
         status: How that is to be understood: a bound, dependent on data, or unknown.
         cause: What to tell the reader; the operation's name when empty.
+        apart: Images of a batch can't meet in it.
     """
 
     status: Status
     cause: str = ""
+    apart: bool = True
 
     def __call__(self, algebra: Algebra, op: Op) -> list[Seen | None]:
         """The whole of each axis that any argument sees."""
         cause = self.cause or op.name
-        return [algebra.whole(op.states, shape, self.status, cause) for shape in op.outputs]
+        return [
+            algebra.whole(op.states, shape, self.status, cause, self.apart) for shape in op.outputs
+        ]
 
 
 def numbers(value: Any, count: int, default: int | None = None) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eva.rf.algebra import Algebra, Seen
@@ -10,6 +10,7 @@ from eva.rf.rules import (
     Geometry,
     Op,
     Rule,
+    TensorArg,
 )
 
 RULES: dict[str, Rule] = {}  # every rule of this package, by the name of its operation
@@ -58,3 +59,43 @@ def permutation(args: Mapping[str, Any], rank: int) -> list[int]:
         a, b = (args["dim0"] % rank, args["dim1"] % rank) if "dim0" in args else (0, 1)
         order[a], order[b] = order[b], order[a]
     return order
+
+
+def by_channel(algebra: Algebra, state: Seen, shape: tuple[int, ...], dim: int = 1) -> Seen:
+    """What one number for each channel sees, spread over a map.
+
+    Args:
+        algebra: For the states.
+        state: Of the numbers, (channels,).
+        shape: Of the map.
+        dim: Its dimension of channels.
+    """
+    thin = tuple(n if d == dim else 1 for d, n in enumerate(shape))
+    return algebra.broadcast(algebra.reshape(state, thin), shape)
+
+
+def with_weights(
+    algebra: Algebra,
+    op: Op,
+    data: Sequence[Seen | None],
+    spread: Mapping[str, Callable[[Seen, tuple[int, ...]], Seen]],
+) -> list[Seen | None]:
+    """What results see if weights are made of the input too (a generated kernel, a style).
+
+    Args:
+        algebra: For the states.
+        op: The operation.
+        data: What its results see if the weights see nothing.
+        spread: Name of a weight -> what the first result sees of it, from its state and the
+            result's shape.
+    """
+    given = {k: op.args.get(k) for k in spread}
+    found = [
+        spread[key](t.state, op.outputs[0])
+        for key, t in given.items()
+        if isinstance(t, TensorArg) and t.state is not None
+    ]
+    if not found:
+        return list(data)
+    first = [s for s in data[:1] if s is not None]
+    return [algebra.join([*first, *found], op.outputs[0]), *data[1:]]

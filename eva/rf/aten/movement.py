@@ -301,13 +301,14 @@ def index(op: Op) -> Geometry:
         listed = {op["dim"] % rank: op["index"]}
     else:
         listed = {d: i for d, i in enumerate(op["indices"]) if isinstance(i, TensorArg)}
+    apart = 0 not in listed
     if any(i.state is not None for i in listed.values()):
-        return Whole(status=Status.DATA_DEPENDENT)
+        return Whole(status=Status.DATA_DEPENDENT, apart=apart)
     if len(listed) != 1:
-        return Whole(status=Status.BOUND)
+        return Whole(status=Status.BOUND, apart=apart)
     ((dim, chosen),) = listed.items()
     if op.first.state is None or chosen.values is None:
-        return Whole(status=Status.BOUND)
+        return Whole(status=Status.BOUND, apart=apart)
     places = chosen.values()
     if len(chosen.shape) == 1 and places and isinstance(places[0], bool):
         places = [i for i, p in enumerate(places) if p]
@@ -316,7 +317,7 @@ def index(op: Op) -> Geometry:
     if len(flat) != _count(op.outputs[0][dim : dim + rank_of(op) - rank + 1]) or any(
         isinstance(p, bool) for p in flat
     ):
-        return Whole(status=Status.BOUND)
+        return Whole(status=Status.BOUND, apart=apart)
 
     def apply(algebra: Algebra, state: Seen, op: Op) -> Seen:
         return algebra.reshape(algebra.take(state, dim, [p % size for p in flat]), op.outputs[0])

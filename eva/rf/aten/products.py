@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eva.rf.algebra import Algebra, Seen, Status
-from eva.rf.aten.base import rule
+from eva.rf.aten.base import rule, with_weights
 from eva.rf.rules import (
     Geometry,
     Op,
@@ -108,12 +108,19 @@ def linear(op: Op) -> Geometry:
     """The last dimension is mixed."""
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
-        state = op.first.state
-        if state is None:
-            return [None]
-        last = len(state.shape) - 1
-        mixed = algebra.broadcast(algebra.reduce(state, (last,), keep=1), op.outputs[0])
-        return [mixed if op["weight"].zeros is None else algebra.bounded(mixed, MASKED)]
+        state, out = op.first.state, op.outputs[0]
+        mixed = None
+        if state is not None:
+            last = len(state.shape) - 1
+            mixed = algebra.broadcast(algebra.reduce(state, (last,), keep=1), out)
+            if op["weight"].zeros is not None:
+                mixed = algebra.bounded(mixed, MASKED)
+
+        def of_weight(state: Seen, shape: tuple[int, ...]) -> Seen:
+            return algebra.broadcast(algebra.reduce(state, (1,), keep=None), shape)
+
+        spread = {"weight": of_weight, "bias": algebra.broadcast}
+        return with_weights(algebra, op, [mixed], spread)
 
     return apply
 

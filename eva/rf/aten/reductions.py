@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eva.rf.algebra import Algebra, Seen, Status
-from eva.rf.aten.base import dims_of, moved, rule
+from eva.rf.aten.base import by_channel, dims_of, moved, rule, with_weights
 from eva.rf.aten.products import MASKED
 from eva.rf.geometry import AxisMap, Window, adaptive, taps, transposed
 from eva.rf.rules import (
@@ -36,20 +36,36 @@ def convolution(op: Op) -> Geometry:
     dilation, groups = numbers(op["dilation"], n), op["groups"]
     zeros = op["weight"].zeros
     rank = len(op.outputs[0])
-    if not op.args.get("transposed"):
+    transpose = bool(op.args.get("transposed"))
+    if transpose:
+        maps = {
+            rank - n + i: AxisMap(
+                count=op.outputs[0][rank - n + i],
+                window=transposed(kernel[i], stride[i], padding[i], dilation[i]),
+            )
+            for i in range(n)
+        }
+        plain = Sliding(maps=maps, channels=groups)
+        data = plain if zeros is None else _bounded(plain)
+    else:
         plain = sliding_rule(
             op, kernel=kernel, stride=stride, padding=padding, dilation=dilation, channels=groups
         )
-        return plain if zeros is None else _masked(plain, zeros, stride, padding, dilation)
-    maps = {
-        rank - n + i: AxisMap(
-            count=op.outputs[0][rank - n + i],
-            window=transposed(kernel[i], stride[i], padding[i], dilation[i]),
-        )
-        for i in range(n)
-    }
-    plain = Sliding(maps=maps, channels=groups)
-    return plain if zeros is None else _bounded(plain)
+        data = plain if zeros is None else _masked(plain, zeros, stride, padding, dilation)
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        def of_weight(state: Seen, shape: tuple[int, ...]) -> Seen:
+            own = 1 if transpose else 0  # its dimension of output channels, (a group's of) them
+            state = algebra.reduce(state, [d for d in range(n + 2) if d != own], keep=None)
+            if transpose and groups > 1:
+                state = algebra.take(state, 0, list(range(state.shape[0])) * groups)
+            return by_channel(algebra, state, shape)
+
+        found = list(data(algebra, op))  # type: ignore[arg-type]
+        spread = {"weight": of_weight, "bias": lambda s, shape: by_channel(algebra, s, shape)}
+        return with_weights(algebra, op, found, spread)
+
+    return apply
 
 
 def _bounded(plain: Sliding) -> Geometry:
@@ -217,7 +233,11 @@ def scattered(op: Op) -> Geometry:
     indices = op.args.get("index", op.args.get("indices"))
     parts = indices if isinstance(indices, (list, tuple)) else [indices]
     free = all(not isinstance(i, TensorArg) or i.state is None for i in parts)
-    return Whole(status=Status.BOUND if free else Status.DATA_DEPENDENT)
+    if isinstance(indices, (list, tuple)):
+        apart = not isinstance(indices[0], TensorArg)
+    else:
+        apart = "dim" in op.args and op["dim"] is not None and op["dim"] % len(op.outputs[0]) != 0
+    return Whole(status=Status.BOUND if free else Status.DATA_DEPENDENT, apart=apart)
 
 
 @rule("_fft_r2c", "_fft_c2c", "_fft_c2r")
@@ -276,17 +296,37 @@ def layer_norm(op: Op) -> Geometry:
     return _normalizing(tuple(range(rank - len(op["normalized_shape"]), rank)))
 
 
-def _normalizing(dims: tuple[int, ...]) -> Geometry:
-    """Each element sees everything along some dimensions, but only in a mean and a variance."""
+def _normalizing(dims: tuple[int, ...], channels: bool = False) -> Geometry:
+    """Each element sees everything along some dimensions, but only in a mean and a variance.
+
+    Args:
+        dims: That are normalized together.
+        channels: Weights have a number for each channel, else one for each place.
+    """
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
         state = op.first.state
         if state is None:
-            return [None] * len(op.outputs)
+            return _styled(algebra, op, [None] * len(op.outputs), channels)
         mixed = algebra.with_local(algebra.mix(state, dims), state)
-        return [mixed if s == mixed.shape else None for s in op.outputs]
+        found = [mixed if s == mixed.shape else None for s in op.outputs]
+        return _styled(algebra, op, found, channels)
 
     return apply
+
+
+def _styled(
+    algebra: Algebra, op: Op, found: Sequence[Seen | None], channels: bool
+) -> list[Seen | None]:
+    """Norms whose scale and shift are made of the input."""
+
+    def spread(state: Seen, shape: tuple[int, ...]) -> Seen:
+        if channels:
+            return by_channel(algebra, state, shape)
+        return algebra.broadcast(state, shape)
+
+    keys = ("weight", "bias", "running_mean", "running_var")
+    return with_weights(algebra, op, found, dict.fromkeys(keys, spread))
 
 
 @rule("native_group_norm")
@@ -297,10 +337,10 @@ def group_norm(op: Op) -> Geometry:
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
         state = op.first.state
         if state is None:
-            return [None] * len(op.outputs)
+            return _styled(algebra, op, [None] * len(op.outputs), True)
         mixed = algebra.mix(state, tuple(range(2, rank)))
         out = algebra.mix_channels(mixed, op["group"], mixed.shape[1])
-        return [algebra.with_local(out, state), None, None]
+        return _styled(algebra, op, [algebra.with_local(out, state), None, None], True)
 
     return apply
 
@@ -313,7 +353,7 @@ def batch_norm(op: Op) -> Geometry:
     if not op.args.get("training", op.args.get("train", True)):
         return _first_pointwise
     rank = len(op.first.shape)
-    return _normalizing((0, *range(2, rank)))
+    return _normalizing((0, *range(2, rank)), channels=True)
 
 
 @rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update")
@@ -324,4 +364,5 @@ def batch_norm_eval(op: Op) -> Geometry:
 
 def _first_pointwise(algebra: Algebra, op: Op) -> list[Seen | None]:
     state = op.first.state
-    return [state if state is not None and s == state.shape else None for s in op.outputs]
+    found = [state if state is not None and s == state.shape else None for s in op.outputs]
+    return _styled(algebra, op, found, True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eva.rf.tracing.recorder import Recorder
 
 LEAVES = {"tolist", "item", "__float__", "__int__", "__bool__", "__index__", "__complex__"}
+RESHAPES = {"view", "reshape"}
 SHARES = {
     "numpy", "__array__", "__dlpack__", "to_dlpack", "_to_dlpack", "_to_dlpack_versioned",
     "untyped_storage", "_typed_storage", "storage", "data_ptr", "__reduce_ex__",
@@ -49,7 +50,19 @@ class Functions(TorchFunctionMode):
             self.recorder.leave(given, name, decides=given.dtype is torch.bool)
         elif name in SHARES and given is not None:
             self.recorder.share(given, name)
+        elif name in RESHAPES and given is not None and _may_join_images(given, out):
+            self.recorder.ambiguous = True
         return out
+
+
+def _may_join_images(before: torch.Tensor, after: torch.Tensor) -> bool:
+    """Whether a reshape of one image in front could also put a whole batch behind a 1."""
+    return (
+        before.ndim > 1
+        and after.ndim > 1
+        and before.shape[0] == after.shape[0] == 1
+        and (after.ndim == 2 or before.shape[1] != after.shape[1])
+    )
 
 
 def _plainly(func: Callable[..., Any], args: Any) -> Any:

@@ -21,7 +21,7 @@ from eva.rf.tracing.constants import ZEROS_ATTRIBUTE, followed, zeros_of
 from eva.rf.tracing.recurrent import recurrent_shapes
 from eva.rf.tracing.recurrent import states as recurrent_states
 from eva.rf.tracing.shapes import plain_result
-from eva.rf.tracing.structure import flat_tensors, named_tensors, tensors_in
+from eva.rf.tracing.structure import flat_tensors, named_tensors, size_of, tensors_in
 from eva.rf.tracing.views import STATE, VERSION, VIEW, View, version_of, written_base
 
 Shape = tuple[int, ...]
@@ -154,6 +154,7 @@ class Recorder(TorchDispatchMode):
         self.broken: RuleError | None = None
         self.left: list[Seen] = []  # by numbers that have left PyTorch
         self.shared: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # memory -> numbers then
+        self.ambiguous = False  # a reshape of one image might join the images of a batch
         self.by_name = ""  # the function by which they left
         self.decided = ""  # the operation whose numbers a decision was made on
 
@@ -196,7 +197,7 @@ class Recorder(TorchDispatchMode):
         before = [t for v in bound.values() for t in flat_tensors(v)]
         self.met.update(map(id, before))
         hidden = any(hasattr(t, FORBIDS) for t in before)
-        sizes = tuple(tuple(t.shape) for t in results)
+        sizes = tuple(size_of(t) for t in results)
         op = Op(name=sig.name, args={k: self._argument(v) for k, v in bound.items()}, outputs=sizes)
         inputs = tuple([(t.shape, t.state) for t in op.tensors])
         states = self._apply(op, sig.pointwise, hidden)
@@ -339,7 +340,7 @@ class Recorder(TorchDispatchMode):
         else:
             result = run()
         x, *before = (self.state_of(t) for t in (args[0], *flat_tensors(args[1])))
-        inputs = tuple([(tuple(t.shape), self.state_of(t)) for t in given])
+        inputs = tuple([(size_of(t), self.state_of(t)) for t in given])
         known = [s for s in before if s is not None]
         full = f"aten.{name}"
         op = Op(
@@ -377,7 +378,7 @@ class Recorder(TorchDispatchMode):
             with _disable_current_modes():
                 result = func(*args, **kwargs)
         results = flat_tensors(result)
-        sizes = tuple(tuple(t.shape) for t in results)
+        sizes = tuple(size_of(t) for t in results)
         if name == FLEX:
             named = dict(zip(("query", "key", "value"), map(self._argument, args[:3]), strict=True))
             named["plain"] = _is_plain_attention(args)
@@ -452,7 +453,7 @@ class Recorder(TorchDispatchMode):
             return
         base = self.state_of(view.base)
         if base is not None or state is not None:
-            empty = [Seen(shape=tuple(t.shape), groups=({},)) for t in (view.base, tensor)]
+            empty = [Seen(shape=size_of(t), groups=({},)) for t in (view.base, tensor)]
             self.write(
                 view.base,
                 written_base(self.algebra, view, base or empty[0], state or empty[1]),
@@ -482,12 +483,12 @@ class Recorder(TorchDispatchMode):
             state = self.state_of(value)
             strange = not hasattr(value, STATE) and not self.is_own(value)
             if state is None and self.left and strange:  # made outside, maybe of what left PyTorch
-                shape = tuple(value.shape)
+                shape = size_of(value)
                 state = self.algebra.whole(self.left, shape, Status.DATA_DEPENDENT, self._cause())
             if state is not None:
-                return TensorArg(shape=tuple(value.shape), state=state)
+                return TensorArg(shape=size_of(value), state=state)
             return TensorArg(
-                shape=tuple(value.shape),
+                shape=size_of(value),
                 values=functools.partial(self.numbers, value),
                 zeros=self._zeros(value),
             )
@@ -557,7 +558,7 @@ class Recorder(TorchDispatchMode):
 
         Which tensor it is may hang on a decision, so after one nothing is certain.
         """
-        found = tuple((tuple(t.shape), self.state_of(t)) for t in tensors_in(value))
+        found = tuple((size_of(t), self.state_of(t)) for t in tensors_in(value))
         if not self.left and not self.decided:
             return found
         return tuple(

@@ -48,3 +48,10 @@ def flat_tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, (list, tuple)):
         return [t for v in value for t in flat_tensors(v)]
     return []
+
+
+def size_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The shape; of a nested tensor, whose parts have shapes of their own, their number."""
+    if tensor.is_nested and tensor.layout == torch.strided:
+        return (tensor.size(0),)
+    return tuple(tensor.shape)

@@ -36,6 +36,8 @@ from eva.rf.tracing.isolate import (
 from eva.rf.tracing.recorder import Frame, Recorder, Source
 from eva.rf.tracing.structure import named_tensors
 
+SHORT = 400  # operations of a pass that is run again for a mere suspicion
+
 
 def receptive_field(
     model: nn.Module,
@@ -269,7 +271,8 @@ def _attempt(
         device_fallback=fallback,
         error=None if error is None else _failure(model, recorder, named, error),
         model=model,
-        may_couple=any(
+        may_couple=(recorder.ambiguous and len(recorder.steps) <= SHORT)
+        or any(
             state is not None and state.batch == LOST
             for step in recorder.steps
             for _, state in step.outputs
