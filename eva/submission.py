@@ -1,25 +1,39 @@
-"""Submissions: a file or module with ``build_model() -> nn.Module`` and ``RECIPE: Recipe``."""
+"""Submissions: a file, notebook or module with ``build_model()`` and ``RECIPE``.
+
+Two objects are a submission too; :func:`module_of` makes a module of them.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
-import sys
-import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
+from eva.builder import (
+    EXAMPLE,
+    build_network,
+    frames_of,
+    in_their_words,
+    kind_of,
+    name_of,
+    require_module,
+)
 from eva.errors import SubmissionError
+from eva.notebook import ENDING, Notebook, read_notebook
 from eva.recipe import Recipe
-from eva.seeds import seeded
+from eva.student_package import import_file, notebook_of
 
-EXAMPLE = "A submission has `def build_model(): return nn.Sequential(...)` and `RECIPE = Recipe()`."
+ENTRIES = ("submission.py", "submission.ipynb")  # of a folder; the first that is there
+ENDINGS = (".py", ENDING)
+
+Loadable = str | Path | ModuleType
+Objects = Loadable | Callable[[], nn.Module]  # where a recipe comes beside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +54,8 @@ class Submission:
     def slug(self) -> str:
         """Short name for folders and plots: "exp5" for eva.experiments.exp5."""
         path = Path(self.name)
-        if path.suffix != ".py":
-            return self.name.rpartition(".")[2]
+        if path.suffix.lower() not in ENDINGS:
+            return self.name.rpartition(".")[2] if len(path.parts) == 1 else path.name
         return path.parent.name or path.stem if path.stem == "submission" else path.stem
 
     def build(self, seed: int = 0) -> nn.Module:
@@ -60,17 +74,13 @@ def build_model(module: ModuleType, name: str, seed: int = 0) -> nn.Module:
         SubmissionError: It is missing, needs arguments, raises, or returns no module.
     """
     builder = getattr(module, "build_model", None)
-    if not callable(builder):
-        raise SubmissionError(f"{name} has no function build_model.", EXAMPLE)
-    with seeded(torch.device("cpu"), seed):
-        try:
-            model = builder()
-        except (Exception, SystemExit) as error:
-            raise SubmissionError(
-                f"{name}: build_model() raised {type(error).__name__}: {error}",
-                _frames(error, module),
-            ) from error
-    return _require_module(model, f"{name}: build_model()")
+    if builder is None or not (callable(builder) or isinstance(builder, nn.Module)):
+        hint = _unmarked(module, "build_model")
+        raise SubmissionError(f"{name} has no function build_model.", hint or EXAMPLE)
+    try:
+        return build_network(builder, f"{name}: build_model()", seed)
+    except SubmissionError as error:
+        raise _with_hint(error, module) from error.__cause__
 
 
 def find_recipe(module: ModuleType, name: str) -> Recipe:
@@ -82,24 +92,59 @@ def find_recipe(module: ModuleType, name: str) -> Recipe:
     recipe = getattr(module, "RECIPE", None)
     if not isinstance(recipe, Recipe):
         found = "none" if recipe is None else f"a {type(recipe).__name__}"
-        raise SubmissionError(f"{name} needs a RECIPE of type eva.Recipe, found {found}.", EXAMPLE)
+        hint = _unmarked(module, "RECIPE") if recipe is None else None
+        raise SubmissionError(
+            f"{name} needs a RECIPE of type eva.Recipe, found {found}.", hint or EXAMPLE
+        )
     return recipe
 
 
-def load_submission(target: str | Path) -> Submission:
-    """Import a submission from a path ending in .py, a folder with submission.py, or a module.
+def module_of(build_model: object, recipe: object) -> ModuleType:
+    """Make a submission of two objects, such as those of a notebook's cells.
+
+    Raises:
+        SubmissionError: They are not what builds a network, and its recipe.
+    """
+    if isinstance(build_model, Recipe) and not isinstance(recipe, Recipe):
+        raise SubmissionError("the recipe came first.", "Write (build_model, RECIPE).")
+    name = name_of(build_model)
+    if isinstance(build_model, nn.Module) or not callable(build_model):
+        build_network(build_model, "build_model")  # which says why not
+    if not isinstance(recipe, Recipe):
+        found = "none" if recipe is None else f"a {kind_of(recipe)}"
+        raise SubmissionError(
+            f"{name} needs a recipe of type eva.Recipe beside it, found {found}.",
+            "Write (build_model, RECIPE), with RECIPE = eva.Recipe(epochs=15).",
+        )
+    module = ModuleType(name.removesuffix("()"))
+    vars(module).update(build_model=build_model, RECIPE=recipe)
+    return module
+
+
+def load_submission(target: Loadable) -> Submission:
+    """Import a submission: a .py file, a notebook, a folder with submission.py, or a module.
+
+    Args:
+        target: A path, a dotted name, or a module that was imported already.
 
     Raises:
         SubmissionError: It can't be found or imported, or its RECIPE is missing or no Recipe.
     """
     module = import_target(target)
-    return Submission(name=str(target), module=module, recipe=find_recipe(module, str(target)))
+    name = target_name(target)
+    return Submission(name=name, module=module, recipe=find_recipe(module, name))
+
+
+def target_name(target: Loadable) -> str:
+    """What a submission is called: as it was given, or as its module is."""
+    return target.__name__ if isinstance(target, ModuleType) else str(target)
 
 
 def load_model(target: str) -> nn.Module:
     """Find a model: ``file.py:Name``, ``package.module:Name``, or a submission.
 
-    ``Name`` is a Module class or factory that needs no arguments, or an instance.
+    The file may be a notebook; then its marked cells count. ``Name`` is a Module class or factory
+    that needs no arguments, or an instance.
 
     Raises:
         SubmissionError: There is no such thing, or it gives no module.
@@ -110,61 +155,77 @@ def load_model(target: str) -> nn.Module:
     module = import_target(place)
     if not hasattr(module, name):
         hint = EXAMPLE if name == "build_model" else None
-        raise SubmissionError(f"{place} has no {name}.", hint or f"Write {place}:NAME.")
+        hint = _unmarked(module, name) or hint or f"Write {place}:NAME."
+        raise SubmissionError(f"{place} has no {name}.", hint)
     found: Any = getattr(module, name)
     if not isinstance(found, nn.Module):
         try:
             found = found()
         except Exception as error:
-            raise SubmissionError(
-                f"{place}: {name}() raised {type(error).__name__}: {error}", _frames(error, module)
-            ) from error
-    return _require_module(found, f"{place}: {name}")
+            raised = SubmissionError(
+                f"{place}: {name}() raised {type(error).__name__}: {in_their_words(str(error))}",
+                frames_of(error),
+            )
+            raised.__cause__ = error
+            raise _with_hint(raised, module) from error
+    return require_module(found, f"{place}: {name}")
 
 
-def import_target(target: str | Path) -> ModuleType:
-    """Import a file, a folder's submission.py, or a dotted module name.
+def import_target(target: Loadable) -> ModuleType:
+    """Import a file, a notebook, a folder's submission.py, or a dotted name; a module is itself.
 
     Raises:
         SubmissionError: Nothing is there, or importing it raised.
     """
+    if isinstance(target, ModuleType):
+        return target
     path = find_file(target)
     try:
-        return importlib.import_module(str(target)) if path is None else _import_file(path)
+        return importlib.import_module(str(target)) if path is None else import_file(path)
+    except SubmissionError:  # a notebook that is none, or has no marked cell
+        raise
     except ModuleNotFoundError as error:
         if path is None and error.name and str(target).startswith(error.name):
             raise _no_module(target) from error
-        raise _import_error(target, path or Path(target), error) from error
+        raise _import_error(target, path, error) from error
     except (Exception, SystemExit) as error:
-        raise _import_error(target, path or Path(target), error) from error
+        raise _import_error(target, path, error) from error
 
 
 def find_file(target: str | Path) -> Path | None:
-    """The file of a submission: itself, or a folder's submission.py; None for a dotted name.
+    """The file of a submission: itself, or that of a folder; None for a dotted name.
 
     Raises:
         SubmissionError: There is no such file; the message says what was looked for.
     """
+    if not isinstance(target, str | Path):
+        raise SubmissionError(
+            f"a submission is a path or a dotted name, got {kind_of(target)}.",
+            "eva.check and eva.grade take objects too: eva.check(build_model, RECIPE).",
+        )
     path = Path(target)
     if path.is_dir():
-        path = path / "submission.py"
-        if not path.is_file():
+        found = [path / name for name in ENTRIES if (path / name).is_file()]
+        if not found:
             raise SubmissionError(
-                f"the folder {target} holds no submission.py.", "Name the file itself."
+                f"the folder {target} holds no {' or '.join(ENTRIES)}.", "Name the file itself."
             )
-    elif path.suffix != ".py" and len(path.parts) == 1:
+        path = found[0]
+    elif path.suffix.lower() not in ENDINGS and len(path.parts) == 1:
         return None
     if not path.is_file():
         raise SubmissionError(f"there is no file {target}.", f"You are in {Path.cwd()}.")
     return path
 
 
-def require_submission(target: str | Path) -> None:
+def require_submission(target: Loadable) -> None:
     """Refuse a path or module that is not there, before anything is run.
 
     Raises:
         SubmissionError: The message says what was looked for.
     """
+    if isinstance(target, ModuleType):
+        return
     if find_file(target) is None and not _module_exists(str(target)):
         raise _no_module(target)
 
@@ -181,54 +242,36 @@ def _module_exists(name: str) -> bool:
 
 def _no_module(target: str | Path) -> SubmissionError:
     return SubmissionError(
-        f"there is no module {target}.", "Give a path that ends in .py, or a dotted name."
+        f"there is no module {target}.", "Give a path that ends in .py or .ipynb, or a dotted name."
     )
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a file afresh under a name of its own, so that two submissions never mix."""
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"_eva_submission_{digest}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look the module up
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+def missing_name(error: BaseException | None, module: ModuleType | Notebook) -> str:
+    """Which cell of a notebook to mark, where an error is of a name that its marked cells lack."""
+    notebook = module if isinstance(module, Notebook) else notebook_of(module)
+    if notebook is None or not isinstance(error, NameError) or not error.name:
+        return ""
+    hint = notebook.hint(error.name)
+    return f" {hint}" if hint else ""
 
 
-def _import_error(target: str | Path, path: Path, error: BaseException) -> SubmissionError:
-    lines = [
-        f'File "{frame.filename}", line {frame.lineno}: {frame.line}'
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).resolve() == path.resolve()
-    ]
+def _import_error(target: str | Path, path: Path | None, error: BaseException) -> SubmissionError:
+    lines = frames_of(error)
     if isinstance(error, SyntaxError) and error.text:
-        lines = [f'File "{error.filename}", line {error.lineno}: {error.text.strip()}']
-    return SubmissionError(
-        f"importing {target} raised {type(error).__name__}: {error}", "\n  ".join(lines) or None
-    )
+        lines = f'File "{error.filename}", line {error.lineno}: {error.text.strip()}'
+    problem = f"importing {target} raised {type(error).__name__}: {in_their_words(str(error))}"
+    if path is not None and path.suffix.lower() == ENDING and isinstance(error, NameError):
+        problem += f".{missing_name(error, read_notebook(path))}"
+    return SubmissionError(problem, lines)
 
 
-def _frames(error: BaseException, module: ModuleType) -> str | None:
-    """Lines of a traceback that lie in the submission's own file."""
-    lines = [
-        f'File "{frame.filename}", line {frame.lineno}: {frame.line}'
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == module.__file__
-    ]
-    return "\n  ".join(lines) or None
+def _with_hint(error: SubmissionError, module: ModuleType) -> SubmissionError:
+    """The same error, and which cell to mark where a name is missing."""
+    hint = missing_name(error.__cause__, module)
+    return SubmissionError(f"{error.problem}.{hint}", error.hint) if hint else error
 
 
-def _require_module(value: object, source: str) -> nn.Module:
-    if isinstance(value, nn.Module):
-        return value
-    found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-    raise SubmissionError(
-        f"{source} gives {found}, not an nn.Module.",
-        "Return an instance: `return Net()`." if isinstance(value, type) else EXAMPLE,
-    )
+def _unmarked(module: ModuleType, name: str) -> str | None:
+    """Which cell of a notebook to mark, for one of the two names of a submission."""
+    notebook = notebook_of(module)
+    return None if notebook is None else notebook.hint(name)

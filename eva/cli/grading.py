@@ -73,7 +73,7 @@ def grade_command(
     submissions: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders with submission.py, or module names; with --official also "
+            help="Files, notebooks, folders with one, or module names; with --official also "
             "folders and archives of submissions, and a roster (.csv)."
         ),
     ],

@@ -28,7 +28,7 @@ _CODES: dict[type[EvaError], int] = {
 }  # any other error of ours is wrong usage
 
 SubmissionArgument = Annotated[
-    str, typer.Argument(help="A file, a folder with submission.py, or a dotted module name.")
+    str, typer.Argument(help="A .py file, a notebook, a folder with one, or a dotted name.")
 ]
 DataOption = Annotated[str, typer.Option("--data", help="auto, mnist or mnist-mini.")]
 DataDirOption = Annotated[

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from eva.builder import Builder
 from eva.errors import ForwardError, InputSizeError
 from eva.model_summary import render  # noqa: F401  registers the formats
 from eva.model_summary.columns import DEFAULT_COLUMNS, Column, parse_column
@@ -33,7 +34,7 @@ class ModelForwardError(ForwardError):
 
 @collector_paused()
 def summary(
-    model: nn.Module,
+    model: nn.Module | Builder,
     input_size: Size | None = None,
     *,
     inputs: Inputs | None = None,
@@ -52,7 +53,7 @@ def summary(
     resampling and look-ups count nothing.
 
     Args:
-        model: Any module; on any device, in any mode.
+        model: Any module; on any device, in any mode. Or a function or class that builds one.
         input_size: Size of one input, with or without batch, such as ``(1, 28, 28)``; a list of
             sizes for several inputs, or a dict from the names of forward's arguments.
         inputs: Example arguments for forward, batch included, instead of sizes: a list, or a dict
@@ -71,8 +72,9 @@ def summary(
     chosen = tuple(parse_column(column) for column in columns)
     if depth is not None and depth < 0:
         raise InputSizeError(f"a depth of {depth} shows nothing.", "Use 0 or more, or None.")
+    model = checked_model(model)
     if input_size is None and inputs is None:
-        return _structure(checked_model(model), chosen, depth)
+        return _structure(model, chosen, depth)
     traced = trace(model, input_size, inputs=inputs, dtype=dtype, mode=mode, on_error="partial")
     ran = model if traced.model is None else traced.model
     found = _summarize(ran, traced, ops, chosen, depth)

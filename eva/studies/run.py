@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from eva.data import Dataset, load_data
 from eva.data.mnist_files import find
-from eva.errors import EvaError, RecordError, TrainingError
+from eva.errors import EvaError, RecordError, SubmissionError, TrainingError
 from eva.jobs import (
     Answer,
     Engine,
@@ -66,7 +66,7 @@ class _Terms:
 
 
 def run_study(
-    submission: str,
+    submission: str | Path,
     *,
     seeds: int = 10,
     out: str | Path | None = None,
@@ -85,7 +85,7 @@ def run_study(
     """Train a submission with the seeds 0, 1, ... or go on with that.
 
     Args:
-        submission: A file, a folder with submission.py, or a dotted module name.
+        submission: A .py file, a notebook, a folder with one, or a dotted module name.
         seeds: How many.
         out: Folder of the study; default ``runs/NAME-study``.
         jobs: Trainings at once, one thread each; default: as many as cores and memory allow.
@@ -109,7 +109,12 @@ def run_study(
     """
     if seeds < 1 or (jobs is not None and jobs < 1):
         raise EvaError(f"a study needs at least 1 seed and 1 job, got {seeds} and {jobs}.")
-    engine = EngineName(engine)
+    if not isinstance(submission, str | Path):
+        raise SubmissionError(
+            "a study trains in processes of its own, which need a file.",
+            "Save the network and RECIPE as a .py file or a notebook, and give its path.",
+        )
+    submission, engine = str(submission), EngineName(engine)
     loaded = load_submission(submission)
     terms = _Terms(
         submission=submission,

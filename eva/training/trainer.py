@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from eva.builder import Builder, built
 from eva.data import Dataset, epoch_order, prepare
 from eva.errors import TrainingError
 from eva.kernels.allocator import allocate_from_heap
@@ -55,7 +56,8 @@ class Trainer:
 
     Args:
         model: Maps (batch, 1, 28, 28) floats to (batch, classes) scores. It is trained in place;
-            after :meth:`fit` it holds the weights that were evaluated.
+            after :meth:`fit` it holds the weights that were evaluated. A function or class that
+            builds one is called first, with ``seed``, as ``eva train`` does.
         recipe: The numbers of the training.
         data: From :func:`eva.load_data`. It is moved to the device.
         device: Where the model is trained: "cpu", "cuda", "mps", or "auto" for the fastest here.
@@ -78,7 +80,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | Builder,
         recipe: Recipe,
         data: Dataset,
         *,
@@ -91,6 +93,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
     ) -> None:
         _require_kinds(model, recipe, data)
+        model = built(model, seed)
         self.device = select_device(device)
         if self.device.type == "cpu":
             allocate_from_heap()
@@ -316,10 +319,11 @@ class Trainer:
 def _require_kinds(model: object, recipe: object, data: object) -> None:
     """Refuse arguments of another kind, and say what to write."""
     for name, value, kind, hint in (
-        ("model", model, nn.Module, "Give an instance: Trainer(build_model(), recipe, data)."),
+        ("model", model, nn.Module, "Write Trainer(build_model, recipe, data)."),
         ("recipe", recipe, Recipe, "Write Recipe(epochs=15, optimizer=SGD(lr=0.1))."),
         ("data", data, Dataset, 'Write eva.load_data("mnist").'),
     ):
-        if not isinstance(value, kind):
+        builds = kind is nn.Module and callable(value)
+        if not builds and not isinstance(value, kind):
             found = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
             raise TrainingError(f"{name} should be a {kind.__name__}, got {found:.100}.", hint)

@@ -122,7 +122,7 @@ def test_a_last_batch_of_one_image_is_seen_before_training(tiny: Dataset) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((Net, RECIPE, None), ["model", "class Net", "instance"]),
+        (("net.py", RECIPE, None), ["model", "'net.py'", "Trainer(build_model"]),
         ((outputs(10), {"epochs": 1}, None), ["recipe", "Recipe("]),
         ((outputs(10), RECIPE, "mnist"), ["data", "'mnist'", 'eva.load_data("mnist")']),
     ],

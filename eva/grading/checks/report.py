@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -236,7 +237,8 @@ class Report:
         """The command that runs all checks on this submission."""
         place = Path(self.submission)
         if self.assignment.limits is None:  # nothing is trained, so pytest alone has its checks
-            return f"`pytest {_typed(str(place.parent if place.suffix == '.py' else place))}`"
+            folder = place.parent if place.suffix in (".py", ".ipynb") else place
+            return f"`pytest {_typed(str(folder))}`"
         named = self.assignment.name
         found = named == DEFAULT_ASSIGNMENT or assignment_of(place) != DEFAULT_ASSIGNMENT
         more = "" if found else f" --assignment {named}"
@@ -248,6 +250,10 @@ class Report:
     def __str__(self) -> str:
         """Explanations of what failed, then the table, without colors."""
         return "\n\n".join([*self.explanations(), self.table().plain])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: the text, in the letters of a terminal."""
+        return {"text/plain": str(self), "text/html": f"<pre>{html.escape(str(self))}</pre>"}
 
     def __rich__(self) -> Text:
         """The same as :meth:`__str__`, in color."""

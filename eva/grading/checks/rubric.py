@@ -181,7 +181,7 @@ def assignment_of(submission: str | Path) -> str:
     """
     path = Path(submission)
     folder = path if path.is_dir() else path.parent
-    if path.suffix != ".py" and not path.is_dir():
+    if path.suffix.lower() not in (".py", ".ipynb") and not path.is_dir():
         return DEFAULT_ASSIGNMENT
     try:
         value = tomllib.loads((folder / "assignment.toml").read_text(encoding="utf-8"))

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from eva.grading.cohort import unpack
 from eva.grading.cohort.unpack import MAX_ITEMS, Refused
-from eva.grading.cohort.uploads import ARCHIVES, ENTRY, ArchiveEntry, EntryKind, Upload, is_noise
+from eva.grading.cohort.uploads import ARCHIVES, ArchiveEntry, EntryKind, Upload, is_noise
+from eva.submission import ENTRIES
 
 MAX_BYTES = 2_000_000  # of one student's .py files together
 MAX_CLASS_BYTES = 500_000_000  # of all students' .py files
@@ -59,7 +60,7 @@ def _each(upload: Upload, entries: list[ArchiveEntry]) -> Iterator[Upload]:
     for entry in entries:
         path = entry.path.relative_to(around)
         tops.setdefault(path.parts[0], []).append(replace(entry, path=path))
-    if len(tops) == 1 or any(top.lower() == ENTRY for top in tops):
+    if len(tops) == 1 or any(top.lower() in ENTRIES for top in tops):
         yield replace(upload, entries=tuple(entries))
         return
     for top in sorted(tops):
@@ -78,7 +79,8 @@ def _entries(upload: Upload) -> Iterator[ArchiveEntry]:
     if stat.S_ISDIR(mode):
         yield from _in_folder(upload)
     elif stat.S_ISREG(mode) and path.name.lower().endswith(ARCHIVES):
-        yield from _in_archive(path, MAX_CLASS_BYTES if upload.of_class else MAX_BYTES)
+        most = MAX_CLASS_BYTES if upload.of_class else MAX_BYTES + unpack.MAX_NOTEBOOK
+        yield from _in_archive(path, most)
     else:
         yield _on_disk(path, upload)
 
@@ -145,7 +147,7 @@ def _member(value: dict[str, object], content: bytes) -> ArchiveEntry:
     def read(limit: int) -> bytes:
         if not value["read"]:
             raise Refused(f"the archive holds too much before {clean}")
-        return _capped(content, min(limit, unpack.MAX_MEMBER), clean)
+        return _capped(content, min(limit, unpack.most_of(str(clean))), clean)
 
     size = value["size"]
     assert isinstance(size, int), "our own process wrote it"

@@ -1,4 +1,4 @@
-"""One student's work, read from what was handed in: a few small regular .py files."""
+"""One student's work, read from what was handed in: a few small .py files, or a notebook."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from eva.errors import SubmissionError
 from eva.grading.cohort.archives import MAX_BYTES, reason_of
 from eva.grading.cohort.roster import RosterLine
 from eva.grading.cohort.text import printable
-from eva.grading.cohort.unpack import Refused
-from eva.grading.cohort.uploads import ENTRY, ArchiveEntry, EntryKind, Upload
+from eva.grading.cohort.unpack import MAX_NOTEBOOK, Refused
+from eva.grading.cohort.uploads import ArchiveEntry, EntryKind, Upload
 from eva.grading.sandbox.sources import why_not_writable
 from eva.json_types import Json
+from eva.notebook import ENDING, Notebook, parse_notebook
+from eva.submission import ENTRIES
 
 MAX_FILES = 50  # .py files of one student
 _NAMED = 3  # files that are named in a refusal; more are counted
@@ -25,7 +28,8 @@ class HandedIn:
     Attributes:
         student: Id: of the roster, or the name of the file or folder. Text of a stranger.
         source: Where it was found, as the instructor named it.
-        files: Path inside the submission to content; the entry is ``submission.py``.
+        files: Path inside the submission to content; the entry is ``submission.py``, or
+            ``submission.ipynb`` without outputs.
         refusal: Why it can't be graded; None where it can.
         flags: What an instructor should know, such as a student whom the roster lacks.
         roster: Dates and names from the roster.
@@ -86,19 +90,20 @@ def _files(entries: Sequence[ArchiveEntry]) -> dict[str, bytes]:
     for entry in python:
         if entry.kind is not EntryKind.FILE:
             raise Refused(f"{entry.path} is a {entry.kind.value}, not a regular file")
-    if not python:
+    notebooks = [entry for entry in entries if _is_notebook(entry)]
+    if not python and not notebooks:
         raise Refused(f"it holds no .py file{_only(entries)}")
     if len(python) > MAX_FILES:
         raise Refused(f"it holds {len(python):,} .py files; at most {MAX_FILES} are allowed")
     total = sum(entry.size for entry in python)
     if total > MAX_BYTES:
         raise Refused(f"it has {total:,} bytes of Python; at most {MAX_BYTES:,} are allowed")
-    first = _first(python)
-    files: dict[str, bytes] = {}
+    first, read = _first(python, notebooks)
+    files = {} if read is None else {ENTRIES[1]: read.to_bytes()}
     for entry in python:
         if first.path.parent in entry.path.parents:
             path = entry.path.relative_to(first.path.parent).with_suffix(".py")
-            name = ENTRY if entry is first else str(path)
+            name = ENTRIES[0] if entry is first else str(path)
             if name in files:
                 raise Refused(f"it holds {name} twice")
             files[name] = entry.read(MAX_BYTES)
@@ -113,18 +118,47 @@ def _is_python(entry: ArchiveEntry) -> bool:
     return entry.path.suffix.lower() == ".py"
 
 
-def _first(python: list[ArchiveEntry]) -> ArchiveEntry:
-    """``submission.py`` that lies highest, or the only file."""
-    named = [entry for entry in python if entry.path.name.lower() == ENTRY]
-    depth = min((len(entry.path.parts) for entry in named), default=0)
-    named = [entry for entry in named if len(entry.path.parts) == depth]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        raise Refused(f"it holds {len(named)} files {ENTRY}, and none lies above the others")
+def _is_notebook(entry: ArchiveEntry) -> bool:
+    return entry.path.suffix.lower() == ENDING and entry.kind is EntryKind.FILE
+
+
+def _first(
+    python: list[ArchiveEntry], notebooks: list[ArchiveEntry]
+) -> tuple[ArchiveEntry, Notebook | None]:
+    """The file to start from, with its cells where it is a notebook.
+
+    That is ``submission.py`` or ``submission.ipynb`` that lies highest; the only notebook with
+    marked cells; the only .py file; the only notebook.
+    """
+    for name, entries in zip(ENTRIES, (python, notebooks), strict=True):
+        named = [entry for entry in entries if entry.path.name.lower() == name]
+        depth = min((len(entry.path.parts) for entry in named), default=0)
+        named = [entry for entry in named if len(entry.path.parts) == depth]
+        if len(named) == 1:
+            return named[0], _read(named[0]) if entries is notebooks else None
+        if named:
+            raise Refused(f"it holds {len(named)} files {name}, and none lies above the others")
+    if len(notebooks) == 1:
+        try:
+            read = _read(notebooks[0])
+        except Refused:
+            if not python:
+                raise
+        else:
+            if read.marked or not python:
+                return notebooks[0], read
     if len(python) == 1:
-        return python[0]
-    raise Refused(f"it holds {len(python)} .py files, and none is {ENTRY}")
+        return python[0], None
+    if python:
+        raise Refused(f"it holds {len(python)} .py files, and none is {ENTRIES[0]}")
+    raise Refused(f"it holds {len(notebooks)} notebooks, and none is {ENTRIES[1]}")
+
+
+def _read(entry: ArchiveEntry) -> Notebook:
+    try:
+        return parse_notebook(entry.read(MAX_NOTEBOOK), str(entry.path))
+    except SubmissionError as error:
+        raise Refused(error.problem) from error
 
 
 def _only(entries: Sequence[ArchiveEntry]) -> str:
@@ -139,7 +173,6 @@ def _only(entries: Sequence[ArchiveEntry]) -> str:
 
 
 _ADVICE = {
-    ".ipynb": ". A notebook is handed in as a .py file",
     **dict.fromkeys(
         (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
         ". Of archives, one .zip or .tar with the files in it can be opened",

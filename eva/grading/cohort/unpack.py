@@ -22,6 +22,7 @@ Read = Callable[[int], bytes]
 MAX_ITEMS = 20_000  # entries of one folder or archive
 MAX_UNPACKED = 1_000_000_000  # bytes that an archive may unpack to
 MAX_MEMBER = 2_000_000  # bytes of a .py file; larger ones are listed, never read
+MAX_NOTEBOOK = 10_000_000  # bytes of a notebook, with its pictures; likewise
 MAX_NAME = 1000  # characters of a name
 SECONDS = 8  # of computing, for one archive
 MEMORY = 512_000_000  # bytes of address space, likewise
@@ -34,7 +35,7 @@ class Refused(Exception):
 
 
 class Writer:
-    """Writes entries, and content of Python files up to a number of bytes together."""
+    """Writes entries, and content of Python files and notebooks up to so many bytes together."""
 
     def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes
@@ -48,9 +49,9 @@ class Writer:
         if len(name) > MAX_NAME:
             raise Refused(f"the name {name[:60]!r}... in the archive is too long")
         content = b""
-        wanted = kind == FILE and name.lower().endswith(".py") and self._left > 0
+        wanted = kind == FILE and name.lower().endswith((".py", ".ipynb")) and self._left > 0
         if wanted:
-            content = read(min(MAX_MEMBER, self._left) + 1)
+            content = read(min(most_of(name), self._left) + 1)
             self._left -= len(content)
         value = {
             "name": name,
@@ -60,6 +61,11 @@ class Writer:
             "read": wanted,
         }
         sys.stdout.buffer.write(json.dumps(value).encode() + b"\n" + content)
+
+
+def most_of(name: str) -> int:
+    """Bytes that a file of this name may have."""
+    return MAX_NOTEBOOK if name.lower().endswith(".ipynb") else MAX_MEMBER
 
 
 def read_zip(path: str, writer: Writer) -> None:

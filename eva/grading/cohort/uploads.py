@@ -13,12 +13,12 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from eva.errors import GradingError
 from eva.grading.cohort.roster import RosterLine
+from eva.submission import ENDINGS, ENTRIES
 
-ENTRY = "submission.py"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_SUBMISSIONS = 5_000
-_OTHERS = (".ipynb", ".txt", ".md", ".pdf", ".docx", ".rar", ".7z", ".gz", ".pt", ".pth")
-_ENDINGS = (".py", *ARCHIVES, *_OTHERS)  # which are no part of an id
+_OTHERS = (".txt", ".md", ".pdf", ".docx", ".rar", ".7z", ".gz", ".pt", ".pth")
+_ENDINGS = (*ENDINGS, *ARCHIVES, *_OTHERS)  # which are no part of an id
 _NOISE = {"__pycache__", "__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
 _NOISE |= {".git", ".ipynb_checkpoints", ".venv", ".idea", ".vscode"}
 
@@ -110,10 +110,10 @@ def find_uploads(paths: Sequence[Path], lines: Sequence[RosterLine], home: Path)
         archive = path.name.lower().endswith(ARCHIVES)
         if alone and path.is_dir() and not path.is_symlink():
             found += _in_folder(path)
-        elif alone and not archive and path.suffix.lower() != ".py":
+        elif alone and not archive and path.suffix.lower() not in ENDINGS:
             raise GradingError(
-                f"{path} is neither a .py file, a folder, an archive nor a roster.",
-                f"Known: .py, .csv, {', '.join(ARCHIVES)}.",
+                f"{path} is neither a .py file, a notebook, a folder, an archive nor a roster.",
+                f"Known: .py, .ipynb, .csv, {', '.join(ARCHIVES)}.",
             )
         else:
             found.append(Upload(path=path, of_class=alone and archive))
@@ -151,7 +151,7 @@ def _in_folder(path: Path) -> list[Upload]:
         inside = sorted(path.iterdir())
     except OSError as error:
         raise GradingError(f"{path} can't be listed: {error.strerror}.") from error
-    if any(each.name.lower() == ENTRY for each in inside):
+    if any(each.name.lower() in ENTRIES for each in inside):
         return [Upload(path=path)]
     return [
         Upload(path=each, refusal="it is a symbolic link" if each.is_symlink() else None)

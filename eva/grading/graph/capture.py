@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -38,7 +37,14 @@ from eva.grading.graph.trial import (
 )
 from eva.recipe import Recipe
 from eva.seeds import seed_python, seeded
-from eva.submission import build_model, find_recipe, import_target
+from eva.submission import (
+    Loadable,
+    build_model,
+    find_recipe,
+    import_target,
+    missing_name,
+    target_name,
+)
 
 FEW_VALUES = 4  # an initialization by zeros, ones, an identity or signs has no more
 _COMPARED = 128  # images, at most
@@ -90,18 +96,18 @@ class Captured(Candidate):
 
 
 def capture(
-    target: str | Path, *, seed: int = 0, images: Images | None = None, gradients: bool = True
+    target: Loadable, *, seed: int = 0, images: Images | None = None, gradients: bool = True
 ) -> Captured:
     """Import, build and export a submission; never raises for what a student does wrong.
 
     Args:
-        target: A path or a dotted module name.
+        target: A path, a dotted module name, or a module.
         seed: Of the first weights, and of whatever else the submission draws.
         images: What it is asked about; those of MNIST by default.
         gradients: Compare those of graph and model. A process that has computed a gradient starts
             threads of autograd, and its forks can compute none.
     """
-    name, images = str(target), images or Images()
+    name, images = target_name(target), images or Images()
     mistakes: dict[str, Mistake] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -115,7 +121,7 @@ def capture(
         network = _network(module, name, seed, mistakes)
         graph, fixed = None, 0
         idle: tuple[tuple[str, int], ...] = ()
-        if network is not None and _runs(network, images, seed, mistakes):
+        if network is not None and _runs(network, module, images, seed, mistakes):
             graph = _graph(network, recipe, images, mistakes)
             if graph is not None and gradients:
                 _compare_gradients(network, graph, recipe, images, mistakes)
@@ -198,11 +204,18 @@ def _build(module: ModuleType, name: str, seed: int) -> nn.Module:
     return model.to("cpu") if away else model
 
 
-def _runs(network: nn.Module, images: Images, seed: int, mistakes: dict[str, Mistake]) -> bool:
+def _runs(
+    network: nn.Module,
+    module: ModuleType,
+    images: Images,
+    seed: int,
+    mistakes: dict[str, Mistake],
+) -> bool:
     try:
         _first_forward(network, images, seed)
     except (Exception, SystemExit) as error:
-        mistakes["forward"] = _forward_mistake(f"forward raised {first_line(error)}", error)
+        problem = f"forward raised {first_line(error)}{missing_name(error, module)}"
+        mistakes["forward"] = _forward_mistake(problem, error)
         return False
     return True
 

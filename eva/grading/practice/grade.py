@@ -8,22 +8,28 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 from eva.data import Dataset, DataWarning, load_data
+<<<<<<< HEAD
 from eva.errors import DataError, EvaError, RecordError
 from eva.grading.checks.advice import Advice, advice_on, advice_on_run
+=======
+from eva.errors import DataError, EvaError, RecordError, SubmissionError
+>>>>>>> ece1314 (A notebook's marked cells are a submission; helpers beside it can be imported; objects of a cell are checked, graded and trained)
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import known_checks, run_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.report import Report
-from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import Captured, capture
 from eva.grading.graph.trial import first_line, is_the_machines, memory_problem, sample
 from eva.grading.practice.cache import CachedRun, Facts, RunCache
 from eva.json_types import Json
-from eva.record import EpochRow
-from eva.submission import require_submission
+from eva.recipe import Recipe
+from eva.record import EpochRow, counted
+from eva.submission import Loadable, Objects, module_of, require_submission, target_name
 from eva.training.callbacks import Callback
 from eva.training.trainer import Trainer
 
@@ -33,8 +39,9 @@ Show = Callable[[str], None]
 
 
 def grade(
-    submission: str | Path,
-    assignment: str | Path = "mnist_8k",
+    submission: Objects,
+    recipe: Recipe | str | Path | None = None,
+    assignment: str | Path = DEFAULT_ASSIGNMENT,
     *,
     data: Dataset | str = "mnist",
     data_dir: str | Path | None = None,
@@ -47,7 +54,10 @@ def grade(
     """Run every check of an assignment on a submission; the last ones train it once.
 
     Args:
-        submission: A path ending in .py, a folder with submission.py, or a dotted module name.
+        submission: A .py file, a notebook, a folder with one, or a dotted module name; or what
+            builds the network: a function, a lambda, a Module class.
+        recipe: Beside what builds the network. A submission in a file brings its own; there, the
+            second argument may be the assignment.
         assignment: Its name, or the path of a folder with assignment.toml.
         data: A data set, or its name. Only full MNIST counts: with any other nothing is trained,
             unless it is "auto" that fell back to it; then the last checks say what came of it.
@@ -59,11 +69,12 @@ def grade(
         show: Called with lines of progress.
 
     Raises:
-        SubmissionError: There is nothing at that path.
+        SubmissionError: There is nothing at that path, or the objects are no submission.
         GradingError: There is no such assignment, or it trains no network.
     """
+    target, assignment = _target(submission, recipe, assignment)
     return Grading(
-        submission,
+        target,
         load_assignment(assignment),
         data=data,
         data_dir=data_dir,
@@ -74,9 +85,32 @@ def grade(
     ).report(hints=hints)
 
 
-def check(submission: str | Path, assignment: str | Path = "mnist_8k", *, hints: int = 0) -> Report:
+def check(
+    submission: Objects,
+    recipe: Recipe | str | Path | None = None,
+    assignment: str | Path = DEFAULT_ASSIGNMENT,
+    *,
+    hints: int = 0,
+) -> Report:
     """Run the fast checks alone; see :func:`grade`."""
-    return Grading(submission, load_assignment(assignment)).report(train=False, hints=hints)
+    target, assignment = _target(submission, recipe, assignment)
+    return Grading(target, load_assignment(assignment)).report(train=False, hints=hints)
+
+
+def _target(
+    submission: Objects, recipe: Recipe | str | Path | None, assignment: str | Path
+) -> tuple[Loadable, str | Path]:
+    """A submission by its path or of two objects, and the assignment, wherever it was given."""
+    if isinstance(recipe, str | Path):
+        assignment, recipe = recipe, None
+    if isinstance(submission, str | Path | ModuleType):
+        if recipe is not None:
+            raise SubmissionError(
+                f"{target_name(submission)} has a RECIPE of its own, and another was given.",
+                "Give objects, (build_model, RECIPE), or the file alone.",
+            )
+        return submission, assignment
+    return module_of(submission, recipe), assignment
 
 
 class Grading:
@@ -87,7 +121,7 @@ class Grading:
 
     def __init__(
         self,
-        submission: str | Path,
+        submission: Loadable,
         assignment: Assignment,
         *,
         data: Dataset | str = "mnist",
@@ -125,7 +159,7 @@ class Grading:
         """Report on some of the verdicts; the others count as skipped."""
         return Report.of(
             self.assignment,
-            str(self.submission),
+            target_name(self.submission),
             verdicts,
             run=self._entry.run if self._entry else None,
             files=self._entry.files if self._entry else (),
@@ -253,7 +287,7 @@ class Grading:
             device=self._device,
             seed=SEED,
             out=self._store.folder(facts),
-            name=str(self.submission),
+            name=target_name(self.submission),
             callbacks=[_Progress(self._show)],
         )
 
@@ -267,8 +301,8 @@ class _Progress(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         run = trainer.run
         self._show(
-            f"Training {run.submission}: {run.recipe.epochs} epochs of {trainer.steps_per_epoch} "
-            f"steps on {run.device.name} ({trainer.device})."
+            f"Training {run.submission}: {counted(run.recipe.epochs, 'epoch')} of "
+            f"{counted(trainer.steps_per_epoch, 'step')} on {run.device.name} ({trainer.device})."
         )
         if run.rows:
             self._show(f"Going on after epoch {run.rows[-1].epoch}.")

@@ -20,7 +20,7 @@ from eva.grading.checks.report import Report, Row
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.practice.grade import Grading
-from eva.submission import require_submission
+from eva.submission import ENTRIES, require_submission
 
 
 class CheckFailed(Exception):
@@ -100,7 +100,7 @@ def sheet(request: pytest.FixtureRequest) -> Sheet:
     sheets = request.config.stash[SHEETS]
     if folder not in sheets:
         given = request.config.getoption("--submission")
-        target = given[0] if given else _from_here(folder / "submission.py")
+        target = given[0] if given else _from_here(_entry(folder))
         sheets[folder] = Sheet(assignment=load_assignment(folder), submission=target)
     return sheets[folder]
 
@@ -185,6 +185,12 @@ def _write_line(config: pytest.Config, line: str) -> None:
     with _uncaptured(config):
         reporter.ensure_newline()
         reporter.write_line(line)
+
+
+def _entry(folder: Path) -> Path:
+    """The submission beside the tests; where there is none, the one that is missed."""
+    places = [folder / name for name in ENTRIES]
+    return next((path for path in places if path.is_file()), places[0])
 
 
 def _from_here(path: Path) -> str:

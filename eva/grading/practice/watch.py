@@ -10,6 +10,7 @@ from eva.errors import EvaError, SubmissionError
 from eva.grading.checks.report import Report
 from eva.grading.practice.grade import check
 
+_WATCHED = ("*.py", "*.ipynb", "*/*.py")
 POLL = 0.3  # seconds between two looks at the files; a person does not notice
 
 
@@ -26,7 +27,7 @@ def watch(
     A save that is broken, or a file that is gone for a moment, is shown like any other result.
 
     Args:
-        submission: Path of a file, or of a folder with submission.py; all its .py files count.
+        submission: Path of a file or notebook, or of a folder with one; helpers count too.
         assignment: Its name, or the path of a folder with assignment.toml.
         show: Called with each report; with the error where there could be none.
         hints: Questions shown for each failed check beyond the first.
@@ -54,9 +55,10 @@ def watch(
 
 
 def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Time and size of the last save of each Python file of a folder."""
+    """Time and size of the last save of each Python file and notebook."""
     stamps = {}
-    for path in folder.glob("*.py"):
+    files = [path for pattern in _WATCHED for path in folder.glob(pattern)]
+    for path in files:
         try:
             stat = path.stat()
         except OSError:  # renamed by the editor between the two calls

@@ -38,6 +38,7 @@ from eva.grading.sandbox.tiers import (
     with_path,
     wrapper,
 )
+from eva.submission import ENTRIES
 
 _START = 180.0  # seconds for the warm parent to import torch
 _GRACE = 30.0  # seconds beyond the wall clock, after which the warm parent itself is ended
@@ -70,15 +71,15 @@ class Sandbox:
         self,
         sources: Path | Mapping[str, bytes],
         *,
-        entry: str = "submission.py",
+        entry: str | None = None,
         limits: SandboxLimits | None = None,
     ) -> Extraction:
         """Run a submission's code and take its graph and recipe out.
 
         Args:
-            sources: A folder, whose regular .py files go in and nothing else of it; or the files
-                themselves, by their paths in the submission.
-            entry: The file to import.
+            sources: A folder, whose regular .py files go in, its submission.ipynb, and nothing
+                else of it; or the files themselves, by their paths in the submission.
+            entry: The file to import; by default submission.py, or else submission.ipynb.
             limits: For this submission alone.
 
         Raises:
@@ -94,11 +95,13 @@ class Sandbox:
             raise GradingError(f"the sources can't be read: {error}") from error
         except GradingError as error:
             return self._extraction(Ending(status="crashed", message=error.problem))
+        if entry is None:
+            entry = next((name for name in ENTRIES if name in files), ENTRIES[0])
         try:
             return self._extraction(self._attempts(files, entry, limits))
         except GradingError:
             # A program of ours that is lost too was lost by the machine, and raises again.
-            self._attempts({entry: _HARMLESS}, entry, limits)
+            self._attempts({ENTRIES[0]: _HARMLESS}, ENTRIES[0], limits)
             return self._extraction(Ending(status="killed", message=_LOST))
 
     def _attempts(self, files: Mapping[str, bytes], entry: str, limits: SandboxLimits) -> Ending:

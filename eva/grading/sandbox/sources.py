@@ -6,14 +6,16 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from eva.errors import GradingError
+from eva.errors import GradingError, SubmissionError
+from eva.notebook import read_notebook
+from eva.submission import ENTRIES
 
 _NAME_BYTES = 200  # of a file or folder; file systems take 255
 _PATH_BYTES = 1000  # of a whole path inside the submission; Linux takes 4096 of an absolute one
 
 
 def sources_of(folder: Path, *, most_files: int, most_bytes: int) -> dict[str, bytes]:
-    """Regular .py files of a folder by their paths in it; links are left out.
+    """Regular .py files of a folder by their paths in it, and ``submission.ipynb``; no links.
 
     Raises:
         GradingError: They are too many, or too large.
@@ -25,11 +27,13 @@ def sources_of(folder: Path, *, most_files: int, most_bytes: int) -> dict[str, b
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(top) / name
-            if path.suffix != ".py" or path.is_symlink() or not path.is_file():
+            entry = path == folder / ENTRIES[1]
+            if (path.suffix != ".py" and not entry) or path.is_symlink() or not path.is_file():
                 continue
-            total += path.stat().st_size
+            content = _code_of(path) if entry else None
+            total += path.stat().st_size if content is None else len(content)
             _require_small(len(found) + 1, total, most_files, most_bytes)
-            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            found[path.relative_to(folder).as_posix()] = content or path.read_bytes()
     return found
 
 
@@ -60,6 +64,14 @@ def why_not_writable(names: Iterable[str]) -> str | None:
         if path in folders:
             return f"{text} is a file and a folder"
     return None
+
+
+def _code_of(path: Path) -> bytes:
+    """A notebook without its outputs."""
+    try:
+        return read_notebook(path).to_bytes()
+    except SubmissionError as error:
+        raise GradingError(error.problem, error.hint) from error
 
 
 def _require_small(count: int, size: int, most_files: int, most_bytes: int) -> None:

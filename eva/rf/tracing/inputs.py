@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
-from eva.errors import ForwardError, InputSizeError
+from eva.builder import built
+from eva.errors import ForwardError, InputSizeError, SubmissionError
 
 Size = Sequence[int] | Sequence[Any] | Mapping[str, Any] | torch.Tensor
 Inputs = Sequence[Any] | Mapping[str, Any] | torch.Tensor
@@ -19,15 +20,16 @@ Arguments = tuple[list[Any], dict[str, Any]]
 
 
 def checked_model(model: Any) -> nn.Module:
-    """The module itself, compiled ones unwrapped.
+    """The module itself, compiled ones unwrapped; a function or class that builds one is called.
 
     Raises:
         ForwardError: Not a module.
     """
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        raise ForwardError(
-            f"Expected a module, got the class {model.__name__}.", f"Call it: {model.__name__}()."
-        )
+    if callable(model):
+        try:
+            model = built(model)
+        except SubmissionError as error:
+            raise ForwardError(f"Expected a module: {error.problem}", error.hint) from error
     if not isinstance(model, nn.Module):
         raise ForwardError(
             f"Expected a torch.nn.Module, got {type(model).__name__}.",

@@ -1,6 +1,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import resource
@@ -18,6 +19,7 @@ from eva.errors import GradingError
 from eva.grading.cohort import unpack
 from eva.grading.cohort.handed_in import HandedIn
 from eva.grading.cohort.staging import stage
+from eva.notebook import parse_notebook
 
 HONEST = "honest 7000 99.5\n"
 
@@ -444,7 +446,7 @@ def test_names_and_refusals_of_a_row_are_not_endless(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("net.ipynb", "only net.ipynb. A notebook is handed in as a .py file"),
+        ("net.ipynb", "net.ipynb is not a notebook: it is no JSON"),
         ("net.txt", "only net.txt"),
         ("net.rar", "only net.rar. Of archives, one .zip or .tar"),
         ("net.7z", "only net.7z. Of archives"),
@@ -522,3 +524,48 @@ def test_rosters_of_every_spreadsheet_are_read(
     anna, bert = found["anna"], found["bert"]
     assert anna is not None and (anna.first_name, anna.late) == ("Zoë", 1.5)
     assert bert is not None and bert.first_name == "a;b,c"
+
+
+NOTEBOOK = json.dumps(
+    {
+        "cells": [
+            {"cell_type": "markdown", "metadata": {}, "source": "# Mine"},
+            {
+                "cell_type": "code",
+                "metadata": {},
+                "source": "!pip install x",
+                "outputs": ["y" * 9999],
+            },
+            {"cell_type": "code", "metadata": {}, "source": ["#| export\n", HONEST], "outputs": []},
+        ],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+)
+
+
+def test_notebooks_are_handed_in_as_files_are(tmp_path: Path) -> None:
+    top = tmp_path / "c"
+    _folder(top / "with_helper", helper="x = 1")
+    (top / "with_helper" / "work.ipynb").write_text(NOTEBOOK)
+    _folder(top / "with_file", submission=HONEST)
+    (top / "with_file" / "tried.ipynb").write_text(NOTEBOOK)
+    (top / "alone.IPYNB").write_text(NOTEBOOK)
+    _zip(top / "zipped.zip", {"a/Submission.ipynb": NOTEBOOK, "a/other.ipynb": "{}"})
+    _zip(top / "two.zip", {"a.ipynb": NOTEBOOK, "b.ipynb": NOTEBOOK})
+    (top / "large.ipynb").write_text(NOTEBOOK.replace("y" * 9999, "y" * 10_000_001))
+    found = {one.student: one for one in stage([top])}
+    for name, files in {
+        "with_helper": ["helper.py", "submission.ipynb"],
+        "with_file": ["submission.py"],
+        "alone": ["submission.ipynb"],
+        "zipped": ["submission.ipynb"],
+    }.items():
+        assert sorted(found[name].files) == files, (name, found[name].refusal)
+    code = found["alone"].files["submission.ipynb"]
+    assert len(code) < 1000 and parse_notebook(code, "n").marked[0].number == 3
+    assert "2 notebooks, and none is submission.ipynb" in str(found["two"].refusal)
+    assert "more than 10,000,000 bytes" in str(found["large"].refusal)
+    one = _one(_folder(tmp_path / "alone") / "../c/alone.IPYNB")
+    assert (one.student, sorted(one.files)) == ("alone", ["submission.ipynb"])

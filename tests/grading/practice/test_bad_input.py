@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+import eva
+from eva.errors import SubmissionError
 from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import capture
+from eva.submission import load_submission
 
 HEAD = """
 import torch
@@ -241,3 +244,18 @@ def test_hostile_override_does_not_crash_the_grader(tmp_path: Path, override: st
         "    def forward", f"    {override}\n\n    def forward"
     )  # fmt: skip
     graded(tmp_path, source + RECIPE)
+
+
+def test_objects_are_checked_as_their_file_is(tmp_path: Path) -> None:
+    text = "from torch import nn\nfrom eva.blocks import conv_block, gap_head\n"
+    text += "from eva.recipe import Recipe\nRECIPE = Recipe(epochs=1)\n"
+    text += "def build_model(): return nn.Sequential(conv_block(1, 8), gap_head(8))\n"
+    (tmp_path / "net.py").write_text(text)
+    module = load_submission(tmp_path / "net.py").module
+    report = eva.check(module.build_model, module.RECIPE)
+    by_path = eva.check(tmp_path / "net.py", "mnist_8k")
+    assert report.submission == "build_model"
+    assert [row.verdict for row in report.rows] == [row.verdict for row in by_path.rows]
+    assert "<pre>" in report._repr_mimebundle_()["text/html"]
+    with pytest.raises(SubmissionError, match="RECIPE of its own"):
+        eva.check(tmp_path / "net.py", module.RECIPE)

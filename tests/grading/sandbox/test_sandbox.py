@@ -102,6 +102,22 @@ def test_weaker_tiers_capture_the_same_graph(
     assert found.captured == sandbox.extract(tmp_path).captured
 
 
+def test_a_notebook_with_a_helper_gives_the_graph_of_its_file(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    text = HONEST.read_text(encoding="utf-8")
+    (tmp_path / "submission.py").write_text(f"from helper import *\n{text}")
+    (tmp_path / "helper.py").write_text("WIDTH = 1\n")
+    of_file = sandbox.extract(tmp_path)
+    (tmp_path / "submission.py").unlink()
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cell["source"] = f"#| export\nfrom helper import *\n{text}"
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "submission.ipynb").write_text(json.dumps(notebook))
+    found = sandbox.extract(tmp_path)
+    assert found.status == "done" and found.captured == of_file.captured
+
+
 def test_weaker_tiers_end_what_a_submission_leaves_behind(weaker: Sandbox, tmp_path: Path) -> None:
     code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(3600)\n"
     code += "print('passed')\nos._exit(0)\n"
