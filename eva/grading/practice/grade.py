@@ -11,12 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from eva.data import Dataset, DataWarning, load_data
-<<<<<<< HEAD
-from eva.errors import DataError, EvaError, RecordError
-from eva.grading.checks.advice import Advice, advice_on, advice_on_run
-=======
 from eva.errors import DataError, EvaError, RecordError, SubmissionError
->>>>>>> ece1314 (A notebook's marked cells are a submission; helpers beside it can be imported; objects of a cell are checked, graded and trained)
+from eva.grading.checks.advice import Advice, advice_on, advice_on_run
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import known_checks, run_checks
 from eva.grading.checks.fast import run_fast_checks
