@@ -6,6 +6,7 @@ python docs/generate.py --transcripts  runs the commands of docs/snippets again,
                                        names after it choose some
 python docs/generate.py --weights FILE writes the weights of "Draw a digit" from what
                                        `eva export onnx eva.experiments.reference` has written
+python docs/generate.py --clean        trains on mnist-mini for the record of clean training accuracy
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pathlib import Path
 from makers import (
     benchmarks,
     charts,
+    clean,
     code,
     cuda,
     fields,
     frontier,
+    glossary,
     layers,
     notebook,
     records,
@@ -45,6 +48,7 @@ def made() -> dict[str, str]:
     makers = (
         records,
         charts,
+        clean,
         fields,
         code,
         reference,
@@ -54,6 +58,7 @@ def made() -> dict[str, str]:
         training,
         cuda,
         frontier,
+        glossary,
         tuning,
         notebook,
         replay,
@@ -88,6 +93,9 @@ def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     if arguments[:1] == ["--transcripts"]:
         transcripts.run(arguments[1:])
+        return 0
+    if arguments == ["--clean"]:
+        clean.measure()
         return 0
     if arguments[:1] == ["--weights"]:
         weights.write(Path(arguments[1]))

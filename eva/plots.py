@@ -36,7 +36,7 @@ def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for index, run in enumerate(runs):
         color, label = COLORS[index % len(COLORS)], _label(run, runs)
-        epochs = [row.epoch for row in run.rows]
+        epochs = [row.epoch + 1 for row in run.rows]
         left.plot(epochs, [r.test_accuracy for r in run.rows], color=color, label=f"{label} test")
         left.plot(
             epochs,

@@ -79,7 +79,7 @@ def schedules_chart(rates: Sequence[tuple[str, Sequence[float]]], epochs: int) -
             for i, share in enumerate(line)
         ]
         body.append(svg.line(points, f"line mean exp{index}"))
-    body.append(_epoch_labels(epochs, TOP + 200, whole=True))
+    body.append(_epoch_labels(epochs, TOP + 200))
     description = "Each schedule's share of the peak learning rate from the first to the last step."
     drawn = svg.picture("Learning-rate schedules", description, body, TOP + 258)
     return svg.figure(drawn, [(f"exp{i}", label) for i, (label, _) in enumerate(rates, start=1)])
@@ -101,11 +101,13 @@ def texts() -> dict[str, str]:
 
 
 def _curve(values: Sequence[float], epochs: int) -> list[Point]:
-    return [(_x(epoch, epochs), _y(value)) for epoch, value in enumerate(values)]
+    """A point after each epoch; the first is after epoch 1."""
+    return [(_x(epoch, epochs), _y(value)) for epoch, value in enumerate(values, start=1)]
 
 
 def _x(epoch: float, epochs: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * epoch / max(1, epochs - 1)
+    """Place of a number of epochs that are over, from 0 to all of them."""
+    return LEFT + (WIDTH - LEFT - RIGHT) * epoch / epochs
 
 
 def _y(accuracy: float) -> float:
@@ -128,7 +130,7 @@ def _axes(epochs: int, clip: str) -> str:
 
 
 def _rates(run: Run) -> str:
-    """The strip below: learning rate at every tenth step; epoch 6 begins at the 6 of its axis."""
+    """The strip below: learning rate at every tenth step; one that falls after epoch 6 falls at 6."""
     steps = -(-run.data.train_size // run.recipe.batch_size)
     epochs = run.recipe.epochs
     top = TOP + HEIGHT + 26
@@ -137,9 +139,8 @@ def _rates(run: Run) -> str:
     for step in range(0, epochs * steps, 10):
         share = run.recipe.lr(step, steps) / peak
         points.append((_x(step / steps, epochs), top + (STRIP - 4) * (1 - share)))
-    inside = [(x, y) for x, y in points if x <= WIDTH - RIGHT]
     return (
-        svg.line(_thinned(inside), "line rate")
+        svg.line(_thinned(points), "line rate")
         + svg.label(LEFT - 8, top + 9, f"{peak:g}", "end")
         + svg.label(LEFT - 8, top + STRIP, "lr", "end")
         + _epoch_labels(epochs, top + STRIP)
@@ -156,9 +157,8 @@ def _thinned(points: list[Point]) -> list[Point]:
     ]
 
 
-def _epoch_labels(epochs: int, y: float, *, whole: bool = False) -> str:
-    """Numbers below the axis; ``whole`` where it runs to the end of the last epoch."""
-    last = epochs if whole else epochs - 1
-    marks = [e for e in range(0, last + 1) if e % 2 == 0] if last > 6 else list(range(last + 1))
-    text = "".join(svg.label(_x(e, last + 1), y + 24, str(e), "middle") for e in marks)
+def _epoch_labels(epochs: int, y: float) -> str:
+    """Numbers below the axis, from 1 to the last epoch."""
+    marks = range(1, epochs + 1, 2 if epochs > 6 else 1)
+    text = "".join(svg.label(_x(e, epochs), y + 24, str(e), "middle") for e in marks)
     return text + svg.label((LEFT + WIDTH - RIGHT) / 2, y + 50, "epoch", "middle")

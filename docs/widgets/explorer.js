@@ -13,6 +13,8 @@ const [SMALLEST, LARGEST] = [4, 256]; // side of the image in pixels
 const HEADS = ["layer", "settings", "map", "field", "jump", "padding", "starts at", "change"];
 
 const root = document.getElementById("explorer");
+// On its own page the address holds the network; inside a lesson it must not.
+const own = root.dataset.page === undefined;
 let net = { layers: [], size: 28 };
 let digit = 4;
 let chosen = ""; // path of a layer; "" is the image
@@ -56,7 +58,7 @@ root.replaceChildren(
         make("figure", {}, map, mapTitle)),
       make("div", { className: "bar" }, labeled("Row of the unit", rows),
         labeled("Column of the unit", columns)))),
-  make("h2", { id: "cross-section" }, "Cross-section"),
+  make(own ? "h2" : "h3", { id: "cross-section" }, "Cross-section"),
   make("p", {}, "Every row is a layer, every mark a unit at the place of its center. Point at any " +
     "unit: everything that it is made of lights up, up to the image."),
   cut,
@@ -78,8 +80,9 @@ picture.onchange = () => {
   remember();
 };
 link.onclick = async () => {
-  write();
-  note.textContent = await copy(location.href, "Link");
+  if (own) write();
+  const page = own ? location.href : new URL(root.dataset.page, location.href);
+  note.textContent = await copy(new URL(hash(), page).href, "Link");
 };
 add.onclick = () => {
   insert(net.layers);
@@ -273,21 +276,23 @@ function sentence() {
 
 function remember() {
   clearTimeout(addressTimer);
-  addressTimer = setTimeout(write, 500);
+  if (own) addressTimer = setTimeout(write, 500);
 }
 
 function write() {
   clearTimeout(addressTimer);
-  const at = unit.join(",");
-  const hash = `#size=${net.size}&net=${format(net.layers)}&layer=${chosen}&unit=${at}&digit=${digit}`;
-  history.replaceState(null, "", hash);
+  history.replaceState(null, "", hash());
 }
+
+const hash = () =>
+  `#size=${net.size}&net=${format(net.layers)}&layer=${chosen}&unit=${unit.join(",")}&digit=${digit}`;
 
 function read() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const [first] = PRESETS;
-  if (!asked.has("net")) {
-    load(parse(first.net), first.size, "4", [5, 5]);
+  if (!own && stages.length) return; // an anchor of the lesson, no network
+  if (!own || !asked.has("net")) {
+    load(parse(root.dataset.net ?? first.net), first.size, root.dataset.net ? null : "4", [5, 5]);
     return;
   }
   try {

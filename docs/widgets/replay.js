@@ -46,11 +46,11 @@ const run = () => RUNS[experiment.value];
 function show() {
   const { train, test, wrong, changes, mini, digits } = run();
   slider.max = test.length - 1;
-  slider.value = epoch; // from 0, as in the experiments' tables
-  slider.setAttribute("aria-valuetext", `${epoch}, of 0 to ${test.length - 1}`);
+  slider.value = epoch; // shown from 1, as in the experiments' tables
+  slider.setAttribute("aria-valuetext", `${epoch + 1} of ${test.length}`);
   const [anew, mended] = changes[epoch];
   said.textContent =
-    `After epoch ${epoch}, of 0 to ${test.length - 1}: training ${train[epoch].toFixed(2)} %, test ` +
+    `After epoch ${epoch + 1} of ${test.length}: training ${train[epoch].toFixed(2)} %, test ` +
     `${test[epoch].toFixed(2)} %. ${wrong[epoch]} of 10,000 test images are misread` +
     (epoch ? `: ${anew} anew, and ${mended} no longer.` : ".");
   digitsSaid.textContent =
@@ -94,7 +94,7 @@ function drawCurves() {
     ctx.fillText(`${tick} %`, LEFT - 6, y(tick) + 4);
   }
   ctx.textAlign = "center";
-  for (let at = 0; at < test.length; at += 2) ctx.fillText(`${at}`, x(at), height - 6);
+  for (let at = 0; at < test.length; at += 2) ctx.fillText(`${at + 1}`, x(at), height - 6);
   ctx.save();
   ctx.beginPath();
   ctx.rect(LEFT, 0, width, height - BELOW);

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import eva
-from eva.cli import grading, models, new, records, study, training
+from eva.cli import course, grading, models, new, records, study, training
 from eva.cli.data import data_app
 from eva.cli.export import export_app
 
@@ -47,5 +47,6 @@ app.command("rf")(models.rf_command)
 app.command("study")(study.study_command)
 app.command("lr-find")(training.lr_find_command)
 app.command("plot")(records.plot_command)
+app.command("course")(course.course_command)
 app.add_typer(data_app, name="data")
 app.add_typer(export_app, name="export")

@@ -116,7 +116,7 @@ def train_command(
         out.print()
         for change in run.changes:
             out.print(
-                f"From epoch {change.epoch} on, {change.what} changed from {change.before} to "
+                f"From epoch {change.epoch + 1} on, {change.what} changed from {change.before} to "
                 f"{change.after}.",
                 markup=False,
                 highlight=False,

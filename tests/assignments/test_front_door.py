@@ -177,7 +177,7 @@ def test_training_is_seen_live_and_remembered(mnist: Dataset, tmp_path: Path) ->
     arguments = ["assignments/mnist_8k", "--submission", str(net)]
     screen = terminal(*arguments, cache=tmp_path / "cache")
     assert "it/s]" in screen  # the bar itself, through pytest, without -s
-    assert "epoch  0  train" in screen
+    assert "epoch  1  train" in screen
     assert "99.4 % in some epoch: your best is" in screen
     assert len(list((tmp_path / "cache").rglob("misclassified.png"))) == 1
     again = terminal(*arguments, cache=tmp_path / "cache")

@@ -96,7 +96,7 @@ def test_grade_trains_and_names_the_files(
     result = runner.invoke(app, ["grade", str(net)])
     assert result.exit_code == 1
     assert "Training " in result.output
-    assert "epoch  0  train" in result.output
+    assert "epoch  1  train" in result.output
     report = json.loads(runner.invoke(app, ["grade", str(net), "--json"]).stdout)[0]
     assert [Path(file).name for file in report["files"]][:2] == ["record.json", "curves.png"]
     for file in report["files"]:

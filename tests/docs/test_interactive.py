@@ -275,16 +275,16 @@ def test_the_replay_shows_the_epochs_of_the_record(person: Any) -> None:
     anew = len(set(row.wrong) - set(before.wrong))
     mended = len(set(before.wrong) - set(row.wrong))
     assert replayed(person) == (
-        f"After epoch 14, of 0 to 14: training {row.train_accuracy:.2f} %, test "
+        f"After epoch 15 of 15: training {row.train_accuracy:.2f} %, test "
         f"{row.test_accuracy:.2f} %. {len(row.wrong)} of 10,000 test images are misread: "
         f"{anew} anew, and {mended} no longer."
     )
     mini = Run.load(RECORDS / "replay" / "exp5.json")
     said = person.locator("#replay .said").last.inner_text()
     assert said.endswith(f"and {len(mini.rows[-1].wrong)} of all 1000.")
-    assert slider.get_attribute("aria-valuetext") == "14, of 0 to 14"
+    assert slider.get_attribute("aria-valuetext") == "15 of 15"
     assert (
-        person.locator("#replay [aria-live]").inner_text().startswith("After epoch 14, of 0 to 14")
+        person.locator("#replay [aria-live]").inner_text().startswith("After epoch 15 of 15")
     )
 
 
@@ -292,7 +292,7 @@ def test_the_replay_plays_to_its_end_and_can_be_paused(person: Any) -> None:
     person.goto(REPLAY)
     play = person.get_by_role("button", name="Play")
     play.click()
-    person.get_by_text("After epoch 1, of 0 to 14").first.wait_for()
+    person.get_by_text("After epoch 2 of 15").first.wait_for()
     person.get_by_role("button", name="Pause").click()
     paused = replayed(person)
     person.wait_for_timeout(1200)
@@ -302,5 +302,5 @@ def test_the_replay_plays_to_its_end_and_can_be_paused(person: Any) -> None:
     person.keyboard.press("End")
     person.keyboard.press("ArrowLeft")
     play.click()
-    person.get_by_text("After epoch 14, of 0 to 14").first.wait_for()
+    person.get_by_text("After epoch 15 of 15").first.wait_for()
     play.wait_for()

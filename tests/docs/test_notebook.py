@@ -35,6 +35,6 @@ def test_the_notebook_shows_summary_progress_and_pictures(outputs: list[Any]) ->
     assert len(tables) == 1 and "7,753" in tables[0] and "28x28" in tables[0]
     assert len(shown(outputs, "image/png")) == 2  # mistakes and fields, each once
     printed = "".join(output.get("text", "") for output in outputs)
-    assert "(8, 8)" in printed and "epoch 0  train" in printed
+    assert "(8, 8)" in printed and "epoch 1  train" in printed
     bars = printed + "".join(shown(outputs, "text/plain"))
     assert "1/1" in bars or "100%" in bars

@@ -160,6 +160,6 @@ def test_the_submission_that_learns_too_fast_stops_as_its_transcript_says(tmp_pa
     submission = str(DOCS / "snippets" / "too_fast.py")
     arguments = ["train", submission, "--data", "mnist-mini", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, arguments)
-    said = "TrainingError: the loss became NaN or infinite in epoch 0"
+    said = "TrainingError: the loss became NaN or infinite in epoch 1"
     assert result.exit_code == 1 and said in " ".join(result.output.split())
     assert said in " ".join((DOCS / "snippets" / "too-fast.txt").read_text().split())

@@ -112,7 +112,7 @@ def test_somebody_who_looks_sees_a_bar_and_a_line_an_epoch(
     monkeypatch.setattr("eva.training.totals.REFRESH", 0.0)
     Trainer(make_model(), RECIPE, tiny, device="cpu").fit()
     text = shown.getvalue()
-    assert "epoch  3:" in text
+    assert "epoch  4:" in text
     assert "5/5" in text
     assert "train" in text
     assert text.count("test ") == 4

@@ -193,7 +193,7 @@ def test_a_run_killed_in_epoch_7_resumes_bit_for_bit(tmp_path: Path) -> None:
     with start(folder, submission) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith(b"epoch  6"):
+            if line.startswith(b"epoch  7"):
                 time.sleep(0.05)  # somewhere inside epoch 7
                 process.send_signal(signal.SIGKILL)
                 break
@@ -217,7 +217,7 @@ def test_ctrl_c_exits_with_130_and_keeps_the_record(tmp_path: Path) -> None:
     with start(tmp_path / "run", submission) as process:
         assert process.stdout is not None
         for line in process.stdout:  # to its end: what it writes before it stops needs a reader
-            if line.startswith(b"epoch  1"):
+            if line.startswith(b"epoch  2"):
                 process.send_signal(signal.SIGINT)
     assert process.returncode == 130
     run = Run.load(tmp_path / "run" / "record.json")
@@ -255,7 +255,7 @@ def test_a_loss_that_explodes_stops_with_advice(tiny: Dataset, tmp_path: Path) -
     with pytest.raises(TrainingError) as caught:
         Trainer(model, recipe, tiny, device="cpu", out=tmp_path).fit()
     message = str(caught.value)
-    assert "NaN or infinite in epoch 0, step " in message
+    assert "NaN or infinite in epoch 1, step " in message
     assert "learning rate 1e+06" in message
     assert "eva lr-find" in message
     assert Run.load(tmp_path / "record.json").status == "diverged"

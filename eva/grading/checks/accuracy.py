@@ -23,7 +23,7 @@ def reaches(run: Run, limits: NetworkLimits) -> Verdict:
         "note": f"best {best.test_accuracy:.2f} %",
     }
     title = f"{limits.accuracy:g} % in some epoch"
-    yours = f"{title}: your best is {best.test_accuracy:.2f} %, in epoch {best.epoch}"
+    yours = f"{title}: your best is {best.test_accuracy:.2f} %, in epoch {best.epoch + 1}"
     if best.test_accuracy >= limits.accuracy:
         return Verdict.passed(f"{yours}.", details)
     short = _short(best, run, limits.accuracy)

@@ -301,11 +301,11 @@ class _Progress(Callback):
             f"{counted(trainer.steps_per_epoch, 'step')} on {run.device.name} ({trainer.device})."
         )
         if run.rows:
-            self._show(f"Going on after epoch {run.rows[-1].epoch}.")
+            self._show(f"Going on after epoch {run.rows[-1].epoch + 1}.")
 
     def on_epoch_end(self, trainer: Trainer, row: EpochRow) -> None:
         self._show(
-            f"epoch {row.epoch:2d}  train {row.train_accuracy:6.2f} %  "
+            f"epoch {row.epoch + 1:2d}  train {row.train_accuracy:6.2f} %  "
             f"test {row.test_accuracy:6.2f} %  {row.seconds_train + row.seconds_test:5.1f} s"
         )
 

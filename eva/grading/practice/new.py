@@ -69,14 +69,27 @@ def new_folder(assignment: str | Path, folder: str | Path | None = None) -> list
         SubmissionError: A file of this name is there already; nothing was written.
     """
     files = _files(assignment)
-    folder = Path(load_assignment(assignment).name if folder is None else folder)
+    return write_files(files, Path(load_assignment(assignment).name if folder is None else folder))
+
+
+def write_files(files: dict[str, bytes], folder: Path) -> list[Path]:
+    """Write all files, or none; return their paths, sorted.
+
+    Args:
+        files: Content by path under the folder, with ``/`` between its parts.
+        folder: Made where it is missing.
+
+    Raises:
+        GradingError: The folder can't be written.
+        SubmissionError: A file of this name is there already; nothing was written.
+    """
     if folder.exists() and not folder.is_dir():
         raise SubmissionError(f"{folder} is a file.", "Name another folder.")
     there = sorted(name for name in files if (folder / name).exists())
     if there:
         raise SubmissionError(
             f"{folder} holds {_list(there)} already; nothing was written.",
-            "Name a new folder: `eva new ASSIGNMENT FOLDER`.",
+            "Name a new folder: `eva new NAME FOLDER`.",
         )
     made: list[Path] = []
     try:

@@ -33,7 +33,7 @@ class ProgressBar(Callback):
         """Begin a bar."""
         if self._shows_bar and somebody_looks():
             self._bar = tqdm(
-                total=trainer.steps_per_epoch, desc=f"epoch {epoch:2d}", leave=False, unit="it"
+                total=trainer.steps_per_epoch, desc=f"epoch {epoch + 1:2d}", leave=False, unit="it"
             )
 
     def on_look(self, trainer: Trainer, step: int) -> None:
@@ -65,7 +65,7 @@ class ProgressBar(Callback):
 def epoch_line(row: EpochRow) -> str:
     """What an epoch measured, in a line of at most 90 characters."""
     return (
-        f"epoch {row.epoch:2d}  lr {row.lr:<8.3g} train {row.train_accuracy:6.2f} % "
+        f"epoch {row.epoch + 1:2d}  lr {row.lr:<8.3g} train {row.train_accuracy:6.2f} % "
         f"({row.train_loss:.4f})  test {row.test_accuracy:6.2f} % ({row.test_loss:.4f})  "
         f"{row.seconds_train + row.seconds_test:5.1f} s"
     )

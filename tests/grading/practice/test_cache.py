@@ -203,13 +203,13 @@ def test_a_damaged_entry_is_made_anew(graded: Grade, cache: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_an_interrupted_training_goes_on(graded: Grade, cache: Path) -> None:
     def interrupt(line: str) -> None:
-        if line.startswith("epoch  0"):
+        if line.startswith("epoch  1"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         graded(show=interrupt)
     report, lines = graded()
-    assert "Going on after epoch 0." in lines
+    assert "Going on after epoch 1." in lines
     assert trained(lines) == 1
     straight, _ = graded(cache=False)
     assert [r.verdict for r in report.rows] == [r.verdict for r in straight.rows]
@@ -218,7 +218,7 @@ def test_an_interrupted_training_goes_on(graded: Grade, cache: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_damaged_checkpoint_is_forgotten(graded: Grade, cache: Path) -> None:
     def interrupt(line: str) -> None:
-        if line.startswith("epoch  0"):
+        if line.startswith("epoch  1"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
