@@ -6,7 +6,7 @@ python docs/generate.py --transcripts  runs the commands of docs/snippets again,
                                        names after it choose some
 python docs/generate.py --weights FILE writes the weights of "Draw a digit" from what
                                        `eva export onnx eva.experiments.reference` has written
-python docs/generate.py --clean        trains on mnist-mini for the record of clean training accuracy
+python docs/generate.py --clean        trains on mnist-mini for the record of lesson 4
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _axes(epochs: int, clip: str) -> str:
 
 
 def _rates(run: Run) -> str:
-    """The strip below: learning rate at every tenth step; one that falls after epoch 6 falls at 6."""
+    """The strip below: learning rate at every tenth step, with its drops where epochs end."""
     steps = -(-run.data.train_size // run.recipe.batch_size)
     epochs = run.recipe.epochs
     top = TOP + HEIGHT + 26

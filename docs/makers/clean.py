@@ -37,12 +37,16 @@ def measure() -> None:
         module = importlib.import_module(f"eva.experiments.{name}")
         for seed in SEEDS:
             torch.manual_seed(seed)
-            trainer = eva.Trainer(module.build_model(), module.RECIPE, data, device="cpu", seed=seed)
+            trainer = eva.Trainer(
+                module.build_model(), module.RECIPE, data, device="cpu", seed=seed
+            )
             last = trainer.fit().rows[-1]
             clean = evaluate(trainer.evaluated, data.train_images, data.train_labels).accuracy
             row = {"training": last.train_accuracy, "clean": clean, "test": last.test_accuracy}
             runs.append({"experiment": name, "seed": seed} | row)
-    images = to_float(torch.stack([data.test_images[data.test_labels == d][5] for d in (2, 4, 6, 7)]))
+    images = to_float(
+        torch.stack([data.test_images[data.test_labels == d][5] for d in (2, 4, 6, 7)])
+    )
     drawn = {"as it is": images}
     for text in PARTS:
         part = eval(text, vars(importlib.import_module("eva.recipe")))

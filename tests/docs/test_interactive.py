@@ -283,9 +283,7 @@ def test_the_replay_shows_the_epochs_of_the_record(person: Any) -> None:
     said = person.locator("#replay .said").last.inner_text()
     assert said.endswith(f"and {len(mini.rows[-1].wrong)} of all 1000.")
     assert slider.get_attribute("aria-valuetext") == "15 of 15"
-    assert (
-        person.locator("#replay [aria-live]").inner_text().startswith("After epoch 15 of 15")
-    )
+    assert person.locator("#replay [aria-live]").inner_text().startswith("After epoch 15 of 15")
 
 
 def test_the_replay_plays_to_its_end_and_can_be_paused(person: Any) -> None:

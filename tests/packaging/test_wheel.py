@@ -72,7 +72,10 @@ def shell(programs: Path, home: Path, tmp_path: Path) -> Shell:
 
 def test_sdist_and_wheel_carry_what_is_no_python_too(built: tuple[Path, Path]) -> None:
     tracked = subprocess.run(
-        ["git", "ls-files", "eva", "assignments", "docs/exercises"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "eva", "assignments", "docs/exercises"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if tracked.returncode:
         pytest.skip("no clone, so no list of what belongs to it")
