@@ -25,6 +25,7 @@ from makers import (
     glossary,
     layers,
     notebook,
+    recipes,
     records,
     reference,
     replay,
@@ -46,6 +47,7 @@ def made() -> dict[str, str]:
     """Text of every generated file by its path under the repository."""
     found = {"README.md": current_readme()}
     makers = (
+        recipes,
         records,
         charts,
         clean,

@@ -1,4 +1,4 @@
-"""Reference pages from the code: the command line from its typer app, errors from their `raise`."""
+"""Reference pages from the code: the command line from its typer app, errors from `raise`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,59 @@ from eva.cli import app
 from makers.records import ROOT
 
 BLANK = re.compile("‹[^›]*›|")
+INTERNAL = tuple(
+    f"eva.grading.{room}" for room in ("checks.allowlist", "cohort", "graph", "judge", "sandbox")
+)
+_PERSON = "The network is unusual, or its record was changed. A person looks at the file."
+_LARGE = "The judge refuses what would take too long. Make it smaller."
+# Part of a message that has no hint of its own -> what it means, and what to do.
+ADVICE = {
+    "training images out": "Some images must be left to train on. Give a smaller --holdout.",
+    "expected MD5": "The download is damaged. Delete the file and run eva data fetch again.",
+    "are trained here": _LARGE,
+    "augmentations; at most": _LARGE,
+    "multiplications and additions": _LARGE,
+    "beyond all use": _LARGE,
+    "of more than 64 bits": _PERSON,
+    "can't run on a batch": "The exported network fails on this batch size. Run eva check on it.",
+    "make sense": "Give an augmentation that fits 28 pixels.",
+    "computes more than": _LARGE,
+    "two checks are called": "A check was registered twice. Rename one of them.",
+    "which is not declared": "Declare the check that it needs, or correct the name.",
+    "must list the checks": "List exactly these checks, in this order, in assignment.toml.",
+    "is not TOML": "Correct the file at the line that is named.",
+    "a shard is such as": "Write the number of the part, a slash, and how many parts there are.",
+    "can't be written": "Make room, or choose a folder that you may write to.",
+    "can't be read": "Check that the file is there and that you may read it.",
+    "has more than": "This is no roster of a class. Name the right file.",
+    "is not CSV": "Save the roster as comma-separated text in UTF-8.",
+    "one roster is enough": "Give a single .csv file.",
+    "seeds decide nothing": "Give --seeds 1 or more.",
+    "can't be listed": "Check that the folder is there and that you may read it.",
+    "could not be captured": "eva check on the file says why.",
+    "forward turns autocast on": "Leave autocast out; the recipe decides the precision.",
+    "forward must return one tensor": "Return the scores alone.",
+    "forward has an argument of type": "forward takes the images and nothing else.",
+    "no word": "A person looks at it. Common layers of torch.nn are all known.",
+    "can't follow": "Write -1 or x.shape[0] for the batch in view and reshape.",
+    "nothing came out of the sandbox": "The submission crashed or took too long. Run eva check on it.",
+    "is not trained": "A check before has failed. Its message says what to change.",
+    "no graph to remember": "eva check on the file says why it has none.",
+    "control group": "The sandbox needs control groups; see the threat model for the tiers.",
+    "of sources are allowed": "Hand in the submission without data, records and environments.",
+    "jobs can't work": "Give --jobs 1 or more.",
+    "no Conv2d": "Draw another layer; kernels are drawn of convolutions.",
+    "gives ‹shape›, not (1": "Choose a layer whose output is a map.",
+    "there is nothing to draw": "Give a record of a training that finished one epoch or more.",
+    "twice, without a name": "Write the value once, with its name.",
+    "a recipe is a JSON object": "Read what Recipe.to_json wrote.",
+    "is not a run record": "The file was edited or is of another kind. Train again.",
+    "at least 1 seed and 1 job": "Give --seeds and --jobs of 1 or more.",
+    "importing ‹target› raised": "Your file fails when it is imported. Read the last line quoted.",
+    "EarlyStopping waits": "Give patience=1 or more.",
+    "lr_find needs": "Give a lowest rate below the highest, and 10 steps or more.",
+    "scores are floats": "Return the output of a layer, not argmax or whole numbers.",
+}
 ERRORS = [name for name, value in vars(errors).items() if isinstance(value, type)]
 
 
@@ -149,19 +202,33 @@ def _name(node: ast.expr) -> str:
 
 
 def error_lists() -> dict[str, str]:
-    """A table for each class of error that is raised somewhere."""
+    """A table for each class of error, and one of what only a grader meets."""
     by_class: dict[str, list[Message]] = {}
     for message in messages():
-        by_class.setdefault(message.error, []).append(message)
+        inside = message.place.startswith(INTERNAL)
+        by_class.setdefault("grader" if inside else message.error, []).append(message)
     made = {}
     for name, found in by_class.items():
-        lines = ["| message | what to do |", "|---|---|"]
-        for problem, hint in dict.fromkeys((_cell(m.problem), _cell(m.hint)) for m in found):
+        lines = ["| message | what it means, what to do |", "|---|---|"]
+        rows = {}
+        for one in found:
+            problem, hint = _cell(one.problem), _cell(one.hint)
             if BLANK.fullmatch(problem) and BLANK.fullmatch(hint):
                 continue  # handed on from where the words are
-            lines.append(f"| {problem} | {hint or 'See above.'} |")
+            rows[problem] = rows.get(problem) or hint or _cell(advice(one))
+        lines += [f"| {problem} | {words} |" for problem, words in rows.items()]
         made[name] = "\n".join(lines)
     return made
+
+
+def advice(message: Message) -> str:
+    """What a message without a hint means, and what to do."""
+    for part, words in ADVICE.items():
+        if part in message.problem:
+            return words
+    if message.place.startswith(INTERNAL):
+        return _PERSON
+    raise LookupError(f"makers/reference.py has no advice for {message.problem!r}")
 
 
 def _cell(text: str) -> str:

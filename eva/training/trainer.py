@@ -278,8 +278,8 @@ class Trainer:
             return
         self._finish("diverged")
         raise TrainingError(
-            f"the loss became NaN or infinite in epoch {epoch + 1}, step {first_bad} of {steps}, at "
-            f"learning rate {self._lr(epoch * steps + first_bad):g}.",
+            f"the loss became NaN or infinite in epoch {epoch + 1}, step {first_bad} of {steps}, "
+            f"at learning rate {self._lr(epoch * steps + first_bad):g}.",
             "Try a tenth of the learning rate (`eva lr-find` suggests one), a schedule with a "
             "warm-up, or a BatchNorm after each convolution.",
         )

@@ -15,7 +15,7 @@ LESSONS: list[str] = [
 
 
 def paragraphs(name: str) -> list[str]:
-    """The prose of a lesson: no title, headings, code, pictures, tables or what lies in a widget."""
+    """The prose of a lesson: no headings, code, pictures, tables or widgets."""
     text = (DOCS / "lessons" / f"{name}.md").read_text(encoding="utf-8")
     text = re.sub(r"(?ms)^```.*?^```$|^<div class=\"widget.*?^</div>$", "", text)
     text = re.sub(r"`[^`\n]*`|\]\([^)]*\)|\*\*The idea:.*", " ", text)

@@ -111,3 +111,28 @@ def test_the_learning_rate_drops_where_its_axis_says_that_an_epoch_is_over(
     falls = [b[0] for a, b in pairwise(points) if b[1] > a[1] + 5]
     ends = [(labels[5] + labels[7]) / 2, (labels[11] + labels[13]) / 2]  # of epochs 6 and 12
     assert falls == pytest.approx(ends, abs=2)
+
+
+def test_every_part_of_a_recipe_is_on_its_page_with_range_default_and_a_valid_example() -> None:
+    from eva import recipe
+
+    page = (DOCS / "generated" / "recipes.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"(?ms)^### (\w+)$(.*?)(?=^##|\Z)", page))
+    kinds = {
+        name
+        for name, value in vars(recipe).items()
+        if isinstance(value, type)
+        and issubclass(value, recipe.recipe.Part)
+        and "kind" in value.model_fields
+    }
+    assert kinds == sections.keys()
+    for name, section in sections.items():
+        (example,) = re.findall(r"```python\n(.*?)\n```", section)
+        made = eval(example, dict(vars(recipe)))
+        assert type(made).__name__ == name and "to a curve.** " in section
+        for key in type(made).model_fields.keys() - {"kind"}:
+            assert f"| `{key}` |" in section, (name, key)
+    assert "| `momentum` | number ≥ 0 and < 1 | `0.9` |" in sections["SGD"]
+    assert "| `degrees` | number ≥ 0 and < 90 | required |" in sections["Shear"]
+    for key in recipe.Recipe.model_fields:
+        assert f"| `{key}` |" in page, key
