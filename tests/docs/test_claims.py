@@ -1,5 +1,6 @@
 """What the pages say in words about the experiments is true of the records."""
 
+import json
 import re
 import statistics
 from collections.abc import Callable
@@ -134,6 +135,13 @@ def test_with_a_fifteenth_of_the_images_all_five_are_worse() -> None:
         small = Run.load(RECORDS / "replay" / f"{name}.json")
         assert small.data.train_size == 4_000
         assert small.rows[-1].test_accuracy < min(r.rows[-1].test_accuracy for r in runs(name))
+
+
+def test_lesson_4s_networks_lie_below_test_while_training_and_above_it_on_clean_images() -> None:
+    for run in json.loads((RECORDS / "clean_training.json").read_text())["runs"]:
+        assert run["test"] < run["clean"]
+        if run["experiment"] in ("exp3", "exp4"):
+            assert run["training"] < run["test"]
 
 
 COMPARES = re.compile(
