@@ -52,7 +52,7 @@ ADVICE = {
     "forward has an argument of type": "forward takes the images and nothing else.",
     "no word": "A person looks at it. Common layers of torch.nn are all known.",
     "can't follow": "Write -1 or x.shape[0] for the batch in view and reshape.",
-    "nothing came out of the sandbox": "The submission crashed or took too long. Run eva check on it.",
+    "nothing came out of the sandbox": "It crashed or took too long. Run eva check on it.",
     "is not trained": "A check before has failed. Its message says what to change.",
     "no graph to remember": "eva check on the file says why it has none.",
     "control group": "The sandbox needs control groups; see the threat model for the tiers.",
