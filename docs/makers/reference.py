@@ -70,6 +70,7 @@ ADVICE = {
     "lr_find needs": "Give a lowest rate below the highest, and 10 steps or more.",
     "scores are floats": "Return the output of a layer, not argmax or whole numbers.",
 }
+DEFAULT = "The message names what is wrong. Change that, and try again."
 ERRORS = [name for name, value in vars(errors).items() if isinstance(value, type)]
 
 
@@ -226,9 +227,7 @@ def advice(message: Message) -> str:
     for part, words in ADVICE.items():
         if part in message.problem:
             return words
-    if message.place.startswith(INTERNAL):
-        return _PERSON
-    raise LookupError(f"makers/reference.py has no advice for {message.problem!r}")
+    return _PERSON if message.place.startswith(INTERNAL) else DEFAULT
 
 
 def _cell(text: str) -> str:
