@@ -67,7 +67,15 @@ def test_a_link_to_nowhere_is_noticed(tmp_path: Path) -> None:
 
 
 def test_what_is_only_for_building_is_not_published(site: Path) -> None:
-    for private in ("records", "makers", "generated", "snippets", "hooks.py", "generate.py"):
+    for private in (
+        "records",
+        "makers",
+        "generated",
+        "snippets",
+        "hooks.py",
+        "generate.py",
+        "overrides",
+    ):
         assert not (site / private).exists()
 
 
@@ -86,7 +94,7 @@ def test_a_number_without_a_source_stops_the_build() -> None:
 
 
 def test_a_number_is_put_in() -> None:
-    page = SimpleNamespace(file=SimpleNamespace(src_path="page.md"))
+    page = SimpleNamespace(file=SimpleNamespace(src_path="page.md"), meta={})
     text = hooks().on_page_markdown("An error of {{ binomial.error }} points.", page=page)
     assert text == "An error of 0.077 points."
 
@@ -102,3 +110,29 @@ def test_everything_generated_is_used() -> None:
     unused = [p.name for p in (DOCS / "generated").iterdir() if f"generated/{p.name}" not in pages]
     # Numbers and abbreviations are put into every page.
     assert set(unused) <= {"abbreviations.md", "numbers.json", "reference-epochs.md"}
+
+
+def test_every_page_has_a_description_and_is_in_the_list_for_language_models(site: Path) -> None:
+    listed = (site / "llms.txt").read_text(encoding="utf-8")
+    for page in site.rglob("index.html"):
+        (words,) = re.findall(r'<meta name="description" content="([^"]*)"', page.read_text())
+        assert len(words) > 30, page
+        assert f"]({page.parent.relative_to(site)}/)".replace("(./)", "()") in listed, page
+
+
+def test_a_description_is_the_first_prose_without_markup() -> None:
+    page = "# Title\n\n<div>\n\n**The idea: a *small* [window](x.md) slides.**\n\nMore."
+    assert hooks().description(page) == "a small window slides."
+    assert len(hooks().description("word " * 99)) <= 164
+
+
+def test_a_card_is_drawn_for_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    from makers.cards import SIZE, card
+
+    card("What a convolution is", "A window slides over an image.", tmp_path / "a" / "card.png")
+    from PIL import Image
+
+    with Image.open(tmp_path / "a" / "card.png") as image:
+        assert image.size == SIZE
+        assert len(image.getcolors(100_000) or ()) > 2

@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 HOME_LIMIT = 500_000  # bytes of everything that the home page loads, not compressed
+PAGE_LIMIT = 700_000  # of any other page, its widgets included
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 INSTALL = "install it with `apt-get install chromium`, and `pip install -e '.[dev]'`"
 
@@ -189,11 +190,20 @@ def test_a_table_that_scrolls_out_of_reach_is_noticed(visit: Visit) -> None:
     assert any("scrollable-region-focusable" in line for line in unreachable(visit, seconds=1))
 
 
-def test_home_page_is_light(browser: Any, address: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/", HOME_LIMIT),
+        ("/lessons/regularization/", PAGE_LIMIT),
+        ("/experiments/frontier/", PAGE_LIMIT),
+        ("/reference/rf/", PAGE_LIMIT),
+    ],
+)
+def test_a_page_is_light(path: str, limit: int, browser: Any, address: str) -> None:
     first = Visit(browser, address)  # with an empty cache
-    first.go("/", wait_until="networkidle")
+    first.go(path, wait_until="networkidle")
     first.context.close()
-    assert 10_000 < first.weight < HOME_LIMIT
+    assert 10_000 < first.weight < limit
 
 
 def test_a_request_that_leaves_the_site_is_noticed(visit: Visit) -> None:
@@ -208,10 +218,24 @@ def test_an_error_in_the_console_is_noticed(visit: Visit) -> None:
     assert visit.errors == ["planted"]
 
 
-def test_search_finds_a_lesson(visit: Visit) -> None:
+FOUND = {  # what somebody types -> a page that answers
+    "binomial": "lessons/consistency",
+    "nesterov": "reference/recipes",
+    "momentum": "lessons/pipeline",
+    "softmax": "lessons/pipeline",
+    "--holdout": "reference/cli",
+    "shape mismatch": "guides/errors",
+    "99.39": "experiments/exp3",
+    "threat": "guides/threat-model",
+}
+
+
+@pytest.mark.parametrize("typed", FOUND)
+def test_search_finds_what_is_typed(typed: str, visit: Visit) -> None:
     visit.go("/", wait_until="networkidle")
     visit.page.keyboard.press("/")
-    visit.page.keyboard.type("binomial")
-    link = visit.page.locator(".md-search-result__link").first
-    link.wait_for(timeout=20_000)
-    assert "lessons/consistency" in (link.get_attribute("href") or "")
+    visit.page.keyboard.type(typed)
+    links = visit.page.locator(".md-search-result__link")
+    links.first.wait_for(timeout=20_000)
+    found = [link.get_attribute("href") or "" for link in links.all()]
+    assert any(FOUND[typed] in one for one in found), found
