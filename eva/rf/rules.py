@@ -31,14 +31,22 @@ class TensorArg:
         state: What its elements see; ``None`` for a tensor that no input reaches.
         values: Reads the numbers of an index tensor as nested lists; ``None`` if they are not
             known, as for a tensor that depends on the input.
-        zeros: Where a constant tensor is zero, as booleans of its shape; True if it may be zero
-            somewhere and nobody knows where; ``None`` if it is taken as not zero anywhere.
+        find_zeros: Says where a constant tensor is zero; see :attr:`zeros`.
     """
 
     shape: tuple[int, ...]
     state: Seen | None = None
     values: Callable[[], Any] | None = None
-    zeros: Any = None
+    find_zeros: Callable[[], Any] | None = None
+
+    @cached_property
+    def zeros(self) -> Any:
+        """Where a constant tensor is zero, as booleans of its shape.
+
+        True if it may be zero somewhere and nobody knows where; ``None`` if it is taken as not
+        zero anywhere.
+        """
+        return None if self.find_zeros is None else self.find_zeros()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -79,7 +79,7 @@ def build(name: str) -> tuple[Any, list[Any]]:
     if "detection" in kind:
         return model, [[torch.rand(3, 320, 320)]]
     if "video" in kind:
-        size = 224 if short.startswith(("mvit", "swin3d")) else 112
+        size = 224 if short.startswith(("mvit", "swin3d", "s3d")) else 112
         return model, [torch.rand(1, 3, 16, size, size)]
     if "optical_flow" in kind:
         return model, [torch.rand(1, 3, 128, 128)] * 2

@@ -51,7 +51,10 @@ def convolution(op: Op) -> Geometry:
         plain = sliding_rule(
             op, kernel=kernel, stride=stride, padding=padding, dilation=dilation, channels=groups
         )
-        data = plain if zeros is None else _masked(plain, zeros, stride, padding, dilation)
+        data = plain
+        if zeros is not None:
+            alike = _alike(op.first.state)
+            data = _masked(plain, zeros, stride, padding, dilation, alike)  # type: ignore[assignment]
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
         def of_weight(state: Seen, shape: tuple[int, ...]) -> Seen:
@@ -78,16 +81,25 @@ def _bounded(plain: Sliding) -> Geometry:
     return apply
 
 
+def _alike(state: Seen | None) -> bool:
+    """Whether all channels of a map see the same."""
+    return state is None or (
+        state.which is None and not any(1 in t.dims for ts in state.groups[0].values() for t in ts)
+    )
+
+
 def _masked(
     plain: Sliding,
     zeros: Any,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
+    alike: bool,
 ) -> Geometry:
     """A convolution whose weight has zeros: taps that are zero in every channel are not seen.
 
-    Exact where what is left is a product of taps along each axis, the same for all channels.
+    Exact where what is left is a product of taps along each axis, the same for all channels that
+    come out, and for all that go in unless those see the same (``alike``).
     """
     if zeros is True:
         return _bounded(plain)
@@ -113,6 +125,8 @@ def _masked(
         for a, dim in enumerate(sorted(plain.maps))
     }
     fewer = Sliding(maps=maps, channels=plain.channels)
+    if alike:
+        alive = alive.any(axis=1, keepdims=True)
     even = bool((product == left).all() and (alive == left).all())
     return fewer if even else _bounded(fewer)
 

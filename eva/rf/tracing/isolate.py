@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from eva.rf.tracing.constants import ZEROS_ATTRIBUTE, zeros_of
-from eva.rf.tracing.recorder import FORBIDS, NeedsNumbers, Recorder
+from eva.rf.tracing.recorder import FORBIDS, Recorder
 
 COMPILES_ITSELF = "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"  # FlexAttention compiles unless true
 
@@ -124,14 +123,11 @@ def _has_infinity(tensor: torch.Tensor) -> bool:
     return known and bool(tensor.isinf().any())
 
 
-def stand_ins(
-    model: nn.Module, meta: bool
-) -> tuple[Callable[[torch.Tensor], Any], Callable[[torch.Tensor], bool]]:
+def stand_ins(model: nn.Module, meta: bool) -> Callable[[torch.Tensor], torch.Tensor | None]:
     """Replace parameters, buffers and tensor attributes: by meta tensors, or buffers by copies.
 
     Returns:
-        A function that reads an index tensor's numbers, if they can still be known; and one that
-        tells whether a tensor is one of these.
+        A function that says which tensor of the model another one stands for; None for others.
     """
     made: dict[int, torch.Tensor] = {}
     originals: dict[int, torch.Tensor] = {}
@@ -148,10 +144,6 @@ def stand_ins(
                     new = nn.Parameter(new, requires_grad=False)
                 elif _has_infinity(tensor):
                     setattr(new, FORBIDS, True)
-            if not isinstance(tensor, nn.Parameter):
-                zeros = zeros_of(tensor)
-                if zeros is not None and not zeros.all():  # all zero: not written yet
-                    setattr(new, ZEROS_ATTRIBUTE, zeros)
             made[id(tensor)] = new
             originals[id(new)] = tensor
         return made[id(tensor)]
@@ -166,10 +158,4 @@ def stand_ins(
                 if isinstance(tensor, torch.Tensor):
                     table[key] = substitute(tensor)
 
-    def numbers(tensor: torch.Tensor) -> Any:
-        real = originals.get(id(tensor), tensor)
-        if real.device.type == "meta":
-            raise NeedsNumbers("the numbers in an index tensor decide what is seen")
-        return real.tolist()
-
-    return numbers, lambda tensor: id(tensor) in originals
+    return lambda tensor: originals.get(id(tensor))

@@ -17,7 +17,7 @@ from eva.rf.algebra import Algebra, Axis, Seen, Status
 from eva.rf.aten import RULES
 from eva.rf.aten.movement import HIDING
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
-from eva.rf.tracing.constants import ZEROS_ATTRIBUTE, followed, zeros_of
+from eva.rf.tracing.constants import TWIN, Constants, Twin
 from eva.rf.tracing.recurrent import recurrent_shapes
 from eva.rf.tracing.recurrent import states as recurrent_states
 from eva.rf.tracing.shapes import plain_result
@@ -129,24 +129,22 @@ class Recorder(TorchDispatchMode):
 
     Args:
         algebra: For the states.
-        numbers: Reads an index tensor.
-        is_own: Whether a tensor is a parameter or buffer of the model.
+        own: The parameter or buffer of the model that a tensor stands for; None for others.
         meta: The inputs have no numbers: tensors that a forward pass makes itself get none either.
     """
 
     def __init__(
         self,
         algebra: Algebra,
-        numbers: Callable[[torch.Tensor], Any],
-        is_own: Callable[[torch.Tensor], bool],
+        own: Callable[[torch.Tensor], torch.Tensor | None],
         *,
         meta: bool,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.is_own = is_own
+        self.own = own
+        self.constants = Constants(own)
         self.algebra = algebra
         self.meta = meta
-        self.numbers = numbers
         self.frames: list[Frame] = []
         self.stack: list[int] = []
         self.steps: list[Executed] = []
@@ -175,11 +173,10 @@ class Recorder(TorchDispatchMode):
             if self.meta and "device" in kwargs:
                 kwargs = {**kwargs, "device": META}
             result = func(*args, **kwargs)
-        zeros = None
-        if func is NEW_DATA:
-            zeros = zeros_of(result)
-            if self.meta:
-                result = result.to(META)
+        if func is NEW_DATA and self.meta:
+            numbers = result
+            result = result.to(META)
+            setattr(result, TWIN, Twin(numbers))
         results = flat_tensors(result)
         sig = _signature(func)
         if sig.leaves:
@@ -203,10 +200,10 @@ class Recorder(TorchDispatchMode):
         states = self._apply(op, sig.pointwise, hidden)
         if self.left or self.decided:
             states = self._after_leaving(op, sig, states)
-        if not op.states and not sig.writes:
-            self._mark_zeros(func, sig, bound, args, results, zeros)
-        elif sig.writes and any(t.zeros is not None for t in op.tensors):
-            setattr(results[0], ZEROS_ATTRIBUTE, True)
+        if not op.states and func is not NEW_DATA:
+            self.constants.follow(func, sig.name, args, kwargs, results)
+            if sig.writes:
+                self._written_constant(results[0])
         if sig.is_view:
             for number, t in enumerate(results):
                 if t is not before[0]:
@@ -243,23 +240,17 @@ class Recorder(TorchDispatchMode):
         if self.stack:
             self.frames[self.stack[-1]].ops.append(len(self.steps) - 1)
 
-    def _mark_zeros(
-        self,
-        func: Any,
-        sig: Signature,
-        bound: Mapping[str, Any],
-        args: tuple[Any, ...],
-        results: Sequence[torch.Tensor],
-        zeros: Any,
-    ) -> None:
-        """Where new constants are zero, as far as it is known."""
-        if zeros is None:
-            zeros = followed(func, sig.name, bound, args)
-        if zeros is None:
-            return
-        for t, z in zip(results, zeros if isinstance(zeros, list) else [zeros], strict=False):
-            if z is True or z.any():
-                setattr(t, ZEROS_ATTRIBUTE, z)
+    def _written_constant(self, tensor: torch.Tensor) -> None:
+        """Where it is not known what was written into a view, its base is not known either."""
+        twin = self.constants.twin(tensor)
+        view: View | None = getattr(tensor, VIEW, None)
+        while view is not None:
+            known = self.constants.twin(view.base)
+            if known is not None and (twin is None or twin.numbers is None):
+                setattr(view.base, TWIN, twin)
+            elif known is not None and twin is not None and twin.learned:
+                setattr(view.base, TWIN, known._replace(learned=True))
+            view = getattr(view.base, VIEW, None)
 
     # -- numbers that leave PyTorch ----------------------------------------------------------
 
@@ -481,7 +472,7 @@ class Recorder(TorchDispatchMode):
     def _argument(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             state = self.state_of(value)
-            strange = not hasattr(value, STATE) and not self.is_own(value)
+            strange = not hasattr(value, STATE) and self.own(value) is None
             if state is None and self.left and strange:  # made outside, maybe of what left PyTorch
                 shape = size_of(value)
                 state = self.algebra.whole(self.left, shape, Status.DATA_DEPENDENT, self._cause())
@@ -489,22 +480,24 @@ class Recorder(TorchDispatchMode):
                 return TensorArg(shape=size_of(value), state=state)
             return TensorArg(
                 shape=size_of(value),
-                values=functools.partial(self.numbers, value),
-                zeros=self._zeros(value),
+                values=functools.partial(self._numbers, value),
+                find_zeros=functools.partial(self.constants.zeros, value),
             )
         if isinstance(value, (list, tuple)) and flat_tensors(value):
             return [self._argument(v) for v in value]
         return value
 
-    def _zeros(self, tensor: torch.Tensor) -> Any:
-        """Where a constant is zero; found out when it is first met, if it has numbers."""
-        if (
-            not hasattr(tensor, ZEROS_ATTRIBUTE)
-            and not hasattr(tensor, STATE)
-            and not self.is_own(tensor)
-        ):
-            setattr(tensor, ZEROS_ATTRIBUTE, zeros_of(tensor))
-        return getattr(tensor, ZEROS_ATTRIBUTE, None)
+    def _numbers(self, tensor: torch.Tensor) -> Any:
+        """The numbers of an index tensor as lists."""
+        places = self.constants.places(tensor)
+        if places is not None:
+            return places
+        real = self.own(tensor)
+        real = tensor if real is None else real
+        if real.device.type == "meta":
+            raise NeedsNumbers("the numbers in an index tensor decide what is seen")
+        with _disable_current_modes():
+            return real.tolist()
 
     def _follow(self, op: Op, pointwise: bool) -> list[Seen | None]:
         """What the results of an operation see; unknown if there is no rule for it."""

@@ -240,12 +240,12 @@ def _attempt(
         for module in model.modules():
             if module.training != (mode == "train"):
                 module.training = mode == "train"
-        numbers, is_own = stand_ins(model, meta=fallback is None)
+        own = stand_ins(model, meta=fallback is None)
         parameters = {id(p): name for name, p in model.named_parameters()}
         args = placed(args, device)
         kwargs = placed(kwargs, device)
         named = [*named_tensors(args), *named_tensors(kwargs)]
-        recorder = Recorder(algebra, numbers, is_own, meta=fallback is None)
+        recorder = Recorder(algebra, own, meta=fallback is None)
         seen = Source(model, source, algebra)
         if source is None:
             seen.begin(named)
