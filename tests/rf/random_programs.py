@@ -173,11 +173,13 @@ def move(w: Writer) -> None:
     d = pick(range(1, w.x.ndim))
     n = w.x.shape[d]
     kind = pick(("roll", "flip", "slice", "pad", "repeat", "interleave", "index", "narrow",
-                 "expand", "select", "rot90", "unbind"))  # fmt: skip
+                 "expand", "select", "rot90", "unbind", "masked", "fancy", "tril"))  # fmt: skip
     a, b = pick((1, 2, 3)), pick((1, 2))
     text = f"{kind} {d} {a} {b}"
     places = torch.tensor([pick(range(n)) for _ in range(pick((2, 3, n)))])
     e = pick(range(1, w.x.ndim))
+    turned = places.flip(0) % w.x.shape[e]
+    covered = torch.arange(n) % 3 == a - 1
     runs: dict[str, Callable[[Tensor], Tensor]] = {
         "roll": lambda x: torch.roll(x, a, d),
         "flip": lambda x: x.flip(d),
@@ -191,8 +193,15 @@ def move(w: Writer) -> None:
         "select": lambda x: x.select(d, -1),
         "rot90": lambda x: torch.rot90(x, a, (d, e)),
         "unbind": lambda x: x.unbind(d)[0] + x.unbind(d)[-1],
+        "masked": lambda x: x.movedim(d, -1).masked_fill(covered, 0.0),
+        "fancy": lambda x: x.movedim((d, e), (1, 2))[:, places, turned],
+        "tril": lambda x: x.tril(a - 2),
     }
-    if kind == "index":
+    if kind in ("masked", "tril") and w.x.ndim < 3:
+        return
+    if kind == "fancy" and d == e:
+        return
+    if kind in ("index", "fancy"):
         text += f" {places.tolist()}"
     w.add(kind, text, lambda p, x, k: runs[kind](x))
 
@@ -421,19 +430,39 @@ def by_gradients(program: Program, units: Sequence[Sequence[int]]) -> Iterator[l
         ]
 
 
-def by_poison(program: Program, units: Sequence[Sequence[int]]) -> list[list[Tensor]]:
-    """For each unit, which entries of the inputs make it NaN when they are NaN."""
+def by_poison(
+    program: Program, units: Sequence[Sequence[int]], together: bool
+) -> list[list[Tensor]]:
+    """For each unit, which entries of the inputs make it NaN when they are NaN.
+
+    Args:
+        program: That runs.
+        units: Elements of the output that belong to each.
+        together: Images of a batch stay apart, so that one pass can poison an entry in each image.
+    """
     seen = [[torch.zeros(s, dtype=torch.bool) for s in program.sizes] for _ in units]
+    places = [
+        (number, place)
+        for number, size in enumerate(program.sizes)
+        for place in itertools.product(*map(range, size))
+    ]
     clean = [torch.rand(1, *s, dtype=torch.float64) for s in program.sizes]
     # Fused attention swallows NaN where a maximum is taken; the plain one does not.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        for number, size in enumerate(program.sizes):
-            for place in itertools.product(*map(range, size)):
+        if together:
+            inputs = [c.repeat(len(places), *[1] * (c.ndim - 1)) for c in clean]
+            for row, (number, place) in enumerate(places):
+                inputs[number][(row, *place)] = torch.nan
+            rows = list(program(*inputs).isnan().flatten(1))
+        else:
+            rows = []
+            for number, place in places:
                 inputs = [c.clone() for c in clean]
                 inputs[number][(0, *place)] = torch.nan
-                poisoned = program(*inputs).reshape(-1).isnan()
-                for unit, elements in enumerate(units):
-                    seen[unit][number][place] |= bool(poisoned[list(elements)].any())
+                rows.append(program(*inputs).isnan().flatten())
+    for (number, place), poisoned in zip(places, rows, strict=True):
+        for unit, elements in enumerate(units):
+            seen[unit][number][place] |= bool(poisoned[list(elements)].any())
     return seen
 
 
@@ -504,7 +533,8 @@ def compare(program: Program, pick: Callable[[Sequence[Any]], Any], most: int = 
         units.append(part.flatten().tolist())
     differences: list[str] = []
     program.double()
-    measured = zip(by_gradients(program, units), by_poison(program, units), strict=True)
+    poisoned = by_poison(program, units, together=met is False)
+    measured = zip(by_gradients(program, units), poisoned, strict=True)
     for unit, (least, most_seen) in zip(chosen, measured, strict=True):
         for axis, claim in zip(found.axes, found.region(unit), strict=True):
             number, d = int(axis.input), axis.axis - 1
@@ -519,14 +549,14 @@ def compare(program: Program, pick: Callable[[Sequence[Any]], Any], most: int = 
     return Comparison(units=len(units), differences=differences, status=str(found.status))
 
 
-def record(first: int, count: int) -> dict[str, Any]:
-    """Compare the programs of ``count`` seeds."""
+def record(first: int, count: int, save: Callable[[dict[str, Any]], None]) -> None:
+    """Compare the programs of ``count`` seeds; what is known is saved after every 250."""
     torch.set_num_threads(1)
-    began = time.perf_counter()
+    began = time.process_time()
     kinds: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     units, different = 0, []
-    for seed in range(first, first + count):
+    for done, seed in enumerate(range(first, first + count), start=1):
         torch.manual_seed(seed)
         pick = random.Random(seed).choice
         program, drawn = write_program(pick)
@@ -541,23 +571,31 @@ def record(first: int, count: int) -> dict[str, Any]:
         if result.differences:
             different.append(seed)
             sys.stderr.write(f"seed {seed} {program}\n   {result.differences[:2]}\n")
-    return {
-        "what": "traced receptive fields of random programs against gradients and NaN poison",
-        "command": f"python {SCRIPT} {count} docs/records/rf_programs.json {first}",
-        "programs": count,
-        "seeds": [first, first + count - 1],
-        "units_compared": units,
-        "programs_that_differ": different,
-        "statuses": dict(statuses.most_common()),
-        "steps": dict(kinds.most_common()),
-        "seconds": round(time.perf_counter() - began),
-        "device": "cpu, 1 thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "date": date.today().isoformat(),
-    }
+        if done % 250 and done < count:
+            continue
+        save(
+            {
+                "what": "traced receptive fields of random programs against gradients and NaN",
+                "command": f"python {SCRIPT} {done} docs/records/rf_programs.json {first}",
+                "programs": done,
+                "seeds": [first, seed],
+                "units_compared": units,
+                "programs_that_differ": different,
+                "statuses": dict(statuses.most_common()),
+                "steps": dict(kinds.most_common()),
+                "seconds": round(time.process_time() - began),
+                "device": "cpu, 1 thread",
+                "versions": {"python": platform.python_version(), "torch": torch.__version__},
+                "date": date.today().isoformat(),
+            }
+        )
 
 
 if __name__ == "__main__":
     start = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-    text = json.dumps(record(start, int(sys.argv[1])), indent=1) + "\n"
-    Path(sys.argv[2]).write_text(text)
+    target = Path(sys.argv[2])
+
+    def write(found: dict[str, Any]) -> None:
+        target.write_text(json.dumps(found, indent=1) + "\n")
+
+    record(start, int(sys.argv[1]), write)

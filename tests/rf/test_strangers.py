@@ -1,5 +1,6 @@
 """What outsiders met: inputs joined, windows, numbers that leave PyTorch, masks, sizes, norms."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,53 @@ def test_the_whole_of_what_left_may_be_seen(name: str) -> None:
     assert rf.receptive_field(Net(dict(LEAVING)[name]), (1, 6, 6)).size == (6, 6)
 
 
+def reversed_in_memory(m: Any, x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    numbers = y.numpy()
+    numbers[...] = numbers[..., ::-1].copy()
+    return y
+
+
+def through_a_file(m: Any, x: torch.Tensor) -> torch.Tensor:
+    file = io.BytesIO()
+    torch.save(x.clone(), file)
+    file.seek(0)
+    return torch.load(file).flip(-1)
+
+
+def over_a_storage(m: Any, x: torch.Tensor) -> torch.Tensor:
+    y = torch.empty(0)
+    return y.set_(x.flip(-1).contiguous().untyped_storage(), 0, x.shape, (36, 36, 6, 1))
+
+
+@pytest.mark.parametrize("function", [reversed_in_memory, through_a_file, over_a_storage])
+def test_memory_that_is_handed_out_is_not_called_exact(function: Callable[..., Any]) -> None:
+    field = rf.receptive_field(Net(function), (1, 6, 6))
+    assert (field.size, field.status) == ((6, 6), Status.DATA_DEPENDENT)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, x: x.flip(2) if (x > 2).any() else x,
+        lambda m, x: x if torch.equal(x, x + 1) else x * 1,
+        lambda m, x: x if torch.is_nonzero(x.sum()) else x.flip(2),
+    ],
+)
+def test_a_choice_between_results_depends_on_what_decided(function: Callable[..., Any]) -> None:
+    assert rf.receptive_field(Net(function), (1, 6, 6)).status is Status.DATA_DEPENDENT
+
+
+def test_a_number_that_comes_back_may_be_of_another_image() -> None:
+    model = Net(lambda m, x: x + float(np.mean(np.asarray(x))))
+    assert rf.receptive_field(model, (1, 6, 6)).batch_coupled
+
+
+def test_a_nested_tensor_is_unknown() -> None:
+    model = Net(lambda m, x: torch.nested.nested_tensor(list(x)).to_padded_tensor(0.0))
+    assert rf.receptive_field(model, (4, 6)).status is Status.UNKNOWN
+
+
 def test_numbers_of_constants_may_leave() -> None:
     model = Net(lambda m, x: m.conv(x) * m.scale.sum().item(), conv=nn.Conv2d(1, 1, 3),
                 scale=torch.ones(3))  # fmt: skip
@@ -153,6 +201,90 @@ def test_what_a_mask_covers_is_not_called_seen(function: Callable[..., Any]) -> 
     assert field.region((0, 2)) == (slice(0, 1), slice(2, 3))
 
 
+def written_in_place(m: Any, x: torch.Tensor) -> torch.Tensor:
+    m.weight.data *= m.mask
+    return F.conv1d(x, m.weight)
+
+
+def made_in_forward(m: Any, x: torch.Tensor) -> torch.Tensor:
+    mask = torch.ones_like(m.weight)
+    mask[:, :, 3:] = 0
+    return F.conv1d(x, m.weight * mask)
+
+
+HOLES: list[tuple[str, Callable[..., Any]]] = [
+    ("in place", written_in_place),
+    ("in forward", made_in_forward),
+    ("masked fill", lambda m, x: F.conv1d(x, m.weight.masked_fill(torch.arange(5) > 2, 0))),
+    ("where", lambda m, x: F.conv1d(x, torch.where(torch.arange(5) < 3, m.weight, 0.0))),
+    ("padded", lambda m, x: F.conv1d(x, F.pad(m.weight[:, :, :3], (0, 2)))),
+    ("cat", lambda m, x: F.conv1d(x, torch.cat([m.weight[..., :3], torch.zeros(1, 1, 2)], 2))),
+    ("normalized", lambda m, x: F.conv1d(x, m.weight * m.mask / (m.weight * m.mask).norm())),
+]
+
+
+@pytest.mark.parametrize("function", [f for _, f in HOLES], ids=[n for n, _ in HOLES])
+def test_a_kernel_with_holes_sees_what_is_left(function: Callable[..., Any]) -> None:
+    model = Net(function, weight=nn.Parameter(torch.rand(1, 1, 5) + 0.5),
+                mask=torch.tensor([1.0, 1, 1, 0, 0]))  # fmt: skip
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    field = rf.receptive_field(model, (1, 12))
+    assert (field.size, field.status) == ((3,), Status.EXACT)
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_holes_that_hang_on_parameters_are_a_bound() -> None:
+    model = Net(
+        lambda m, x: F.conv1d(x, m.weight * (m.scores > 0)),
+        weight=nn.Parameter(torch.rand(1, 1, 5)), scores=nn.Parameter(torch.randn(1, 1, 5)),
+    )  # fmt: skip
+    field = rf.receptive_field(model, (1, 12))
+    assert (field.size, field.status) == ((5,), Status.BOUND)
+
+
+def test_a_table_of_places_made_in_forward_needs_no_real_run() -> None:
+    model = Net(lambda m, x: x[:, :, torch.arange(16).view(4, 4).t().flatten()])
+    found = rf.trace(model, (2, 16))
+    assert found.device_fallback is None
+    assert found.field().region(1) == (slice(4, 5),)
+
+
+# -- weights that are computed -------------------------------------------------------------------
+
+
+def styled(m: Any, x: torch.Tensor) -> torch.Tensor:
+    n = len(x)
+    weight = torch.ones(1, 3, 2, 3, 3) * x.mean((2, 3)).view(n, 1, 2, 1, 1)
+    y = F.conv2d(x.reshape(1, n * 2, 6, 6), weight.reshape(n * 3, 2, 3, 3), padding=1, groups=n)
+    return y.view(n, 3, 6, 6)
+
+
+def test_a_kernel_made_of_the_image_is_seen_and_images_stay_apart() -> None:
+    field = rf.receptive_field(Net(styled), (2, 6, 6))
+    assert (field.size, field.status) == ((6, 6), Status.WHOLE_INPUT)
+    assert not field.batch_coupled
+
+
+COMPUTED: list[tuple[Callable[..., Any], list[tuple[int, ...]], tuple[int, ...]]] = [
+    (lambda m, x, k: F.conv2d(x, k[:1]), [(2, 6, 6), (2, 3, 3)], (3, 3, 3, 3)),
+    (lambda m, x, k: F.conv_transpose2d(x, k[:1], groups=2), [(4, 3, 3), (4, 2, 2)], (2, 2, 2, 2)),
+    (lambda m, x, b: F.conv2d(x, torch.ones(3, 2, 3, 3), b[0]), [(2, 6, 6), (3,)], (3, 3, 1)),
+    (lambda m, x, w: F.linear(x, w[0]), [(4, 6), (3, 6)], (6, 6)),
+    (lambda m, x, g: F.layer_norm(x, (6,), g[0], g[0]), [(3, 6), (6,)], (6, 1)),
+    (lambda m, x, g: F.instance_norm(x, weight=g[0], bias=g[0]), [(3, 6, 6), (3,)], (6, 6, 1)),
+    (lambda m, x, g: F.group_norm(x, 2, g[0], g[0]), [(4, 6), (4,)], (6, 1)),
+]
+
+
+@pytest.mark.parametrize(("function", "sizes", "seen"), COMPUTED)
+def test_weights_from_another_input_are_seen(
+    function: Callable[..., Any], sizes: list[tuple[int, ...]], seen: tuple[int, ...]
+) -> None:
+    field = rf.receptive_field(Net(function), sizes)
+    assert field.size == seen
+    assert field.batch_coupled  # all images are given the weights of the first one
+
+
 # -- a batch -------------------------------------------------------------------------------------
 
 
@@ -162,6 +294,13 @@ MEETING: list[Callable[..., Any]] = [
     lambda m, x: x.flip(0) + x,
     lambda m, x: F.softmax(x, 0),
     lambda m, x: torch.cdist(x.flatten(1), x.flatten(1)),
+    lambda m, x: x.reshape(1, -1).softmax(1).view(x.shape),
+    lambda m, x: x.flatten(1).view(1, -1).cumsum(1).view(x.shape),
+    lambda m, x: x - x[:1],
+    lambda m, x: x[:1].expand_as(x),
+    lambda m, x: torch.zeros_like(x).index_add(0, torch.zeros(len(x), dtype=torch.long), x),
+    lambda m, x: x.gather(0, torch.zeros(x.shape, dtype=torch.long)),
+    lambda m, x: (x.unsqueeze(1).expand(-1, 1, -1, -1, -1) @ x).flatten(1),
 ]
 
 
@@ -177,6 +316,13 @@ def test_images_of_a_batch_that_meet_are_said_to(function: Callable[..., Any]) -
         Net(lambda m, x: x.sort(-1)[0]),
         nn.InstanceNorm1d(4),
         nn.GRU(8, 3, batch_first=True),
+        Net(lambda m, x: F.pad(x, (0, 3)) * x.mean((1, 2), keepdim=True)),
+        Net(
+            lambda m, x: torch.cat([m.token.expand(len(x), -1, -1), x], 1).flip(1),
+            token=nn.Parameter(torch.rand(1, 1, 8)),
+        ),
+        Net(lambda m, x: F.instance_norm(x.view(-1, 1, 4, 8)).view(x.shape)),
+        Net(lambda m, x: x.reshape(1, -1, 8).softmax(-1).view(x.shape)),
     ],
 )
 def test_images_of_a_batch_that_do_not_meet_are_not(model: nn.Module) -> None:
@@ -209,6 +355,23 @@ def test_a_recurrent_layer_of_two_directions_sees_all_steps() -> None:
     assert field.region((2, 0)) == (slice(0, 3),)
     backward = Net(lambda m, x: m.rnn(x.transpose(1, 2))[0][..., 3:], rnn=rnn)
     assert rf.receptive_field(backward, (4, 9)).region((2, 0)) == (slice(2, 9),)
+
+
+def test_flex_attention_has_a_rule() -> None:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def causal(score: torch.Tensor, b: Any, h: Any, q: Any, k: Any) -> torch.Tensor:
+        return torch.where(q >= k, score, -float("inf"))
+
+    def attended(m: Any, x: torch.Tensor) -> torch.Tensor:
+        x = F.avg_pool1d(x, 2).transpose(1, 2).unsqueeze(1)
+        return flex_attention(x[:, :, 0:1], x[:, :, :3], x[:, :, 1:4], score_mod=m.change)
+
+    for change, status in ((None, Status.EXACT), (causal, Status.BOUND)):
+        model = Net(attended)
+        model.change = change
+        field = rf.receptive_field(model, (4, 10))
+        assert (field.size, field.status) == ((8,), status)
 
 
 def test_a_turned_map_has_a_rule() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from eva.rf.rules import (
     numbers,
     sliding_rule,
 )
+
+Windows = Callable[[Algebra, Op], list[Seen | None]]
 
 # -- windows ---------------------------------------------------------------------------------
 
@@ -46,7 +48,7 @@ def convolution(op: Op) -> Geometry:
             for i in range(n)
         }
         plain = Sliding(maps=maps, channels=groups)
-        data = plain if zeros is None else _bounded(plain)
+        data: Windows = plain if zeros is None else _bounded(plain)
     else:
         plain = sliding_rule(
             op, kernel=kernel, stride=stride, padding=padding, dilation=dilation, channels=groups
@@ -54,7 +56,7 @@ def convolution(op: Op) -> Geometry:
         data = plain
         if zeros is not None:
             alike = _alike(op.first.state)
-            data = _masked(plain, zeros, stride, padding, dilation, alike)  # type: ignore[assignment]
+            data = _masked(plain, zeros, stride, padding, dilation, alike)
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
         def of_weight(state: Seen, shape: tuple[int, ...]) -> Seen:
@@ -64,14 +66,14 @@ def convolution(op: Op) -> Geometry:
                 state = algebra.take(state, 0, list(range(state.shape[0])) * groups)
             return by_channel(algebra, state, shape)
 
-        found = list(data(algebra, op))  # type: ignore[arg-type]
+        found = list(data(algebra, op))
         spread = {"weight": of_weight, "bias": lambda s, shape: by_channel(algebra, s, shape)}
         return with_weights(algebra, op, found, spread)
 
     return apply
 
 
-def _bounded(plain: Sliding) -> Geometry:
+def _bounded(plain: Sliding) -> Windows:
     """The same windows as a bound, because some weights are zero."""
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
@@ -95,7 +97,7 @@ def _masked(
     padding: Sequence[int],
     dilation: Sequence[int],
     alike: bool,
-) -> Geometry:
+) -> Windows:
     """A convolution whose weight has zeros: taps that are zero in every channel are not seen.
 
     Exact where what is left is a product of taps along each axis, the same for all channels that
@@ -103,7 +105,7 @@ def _masked(
     """
     if zeros is True:
         return _bounded(plain)
-    alive = ~np.asarray(zeros)
+    alive: Any = ~np.asarray(zeros)
     left = alive.any(axis=(0, 1))
     if not left.any():
         return _bounded(plain)

@@ -279,7 +279,7 @@ class Recorder(TorchDispatchMode):
             raise NeedsNumbers("its memory is handed out")
         self.leave(tensor, name, decides=False)
         if tensor.layout == torch.strided:
-            with _disable_current_modes():
+            with _disable_current_modes(), torch._C.DisableTorchFunction():
                 memory = tensor.untyped_storage().data_ptr()
                 self.shared[memory] = (tensor, tensor.detach().clone())
 
@@ -287,7 +287,7 @@ class Recorder(TorchDispatchMode):
         """Whether the memory of a tensor was handed out, and holds other numbers since."""
         if not self.shared or tensor.device.type == "meta" or tensor.layout != torch.strided:
             return False
-        with _disable_current_modes():
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
             known = self.shared.get(tensor.untyped_storage().data_ptr())
             return known is not None and not torch.equal(known[0], known[1])
 

@@ -202,6 +202,11 @@ def _same(func: Any, x: Tensor, *rest: Any) -> Tensor | None:
     return x.new_empty(x.shape)
 
 
+def _roll(func: Any, x: Tensor, shifts: list[int], dims: Sequence[int] = ()) -> Tensor | None:
+    fits = len(shifts) == len(dims) > 0 and all(-x.ndim <= d < x.ndim for d in dims)
+    return x.new_empty(x.shape) if fits and x.device.type == "meta" else None
+
+
 def _mean(func: Any, x: Tensor, dims: list[int] | None, keepdim: bool = False) -> Tensor | None:
     if x.device.type != "meta" or not x.is_floating_point() or not dims:
         return None
@@ -307,7 +312,7 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
     ATEN._softmax.default: _same,
     ATEN._log_softmax.default: _same,
     ATEN._safe_softmax.default: _same,
-    ATEN.roll.default: _same,
+    ATEN.roll.default: _roll,
     ATEN.mean.dim: _mean,
     ATEN.addmm.default: _addmm,
     ATEN.upsample_bilinear2d.default: _bilinear,
