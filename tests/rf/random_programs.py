@@ -430,6 +430,22 @@ def by_gradients(program: Program, units: Sequence[Sequence[int]]) -> Iterator[l
         ]
 
 
+def poisoned_together(
+    program: Program, clean: Sequence[Tensor], places: Sequence[tuple[int, tuple[int, ...]]]
+) -> list[Tensor] | None:
+    """Where the outputs are NaN if each image has another entry poisoned.
+
+    ``None`` if so many images can't be run: a program may add a batch to a dimension of size 2.
+    """
+    inputs = [c.repeat(len(places), *[1] * (c.ndim - 1)) for c in clean]
+    for row, (number, place) in enumerate(places):
+        inputs[number][(row, *place)] = torch.nan
+    try:
+        return list(program(*inputs).isnan().flatten(1))
+    except RuntimeError:
+        return None
+
+
 def by_poison(
     program: Program, units: Sequence[Sequence[int]], together: bool
 ) -> list[list[Tensor]]:
@@ -449,12 +465,8 @@ def by_poison(
     clean = [torch.rand(1, *s, dtype=torch.float64) for s in program.sizes]
     # Fused attention swallows NaN where a maximum is taken; the plain one does not.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        if together:
-            inputs = [c.repeat(len(places), *[1] * (c.ndim - 1)) for c in clean]
-            for row, (number, place) in enumerate(places):
-                inputs[number][(row, *place)] = torch.nan
-            rows = list(program(*inputs).isnan().flatten(1))
-        else:
+        rows = poisoned_together(program, clean, places) if together else None
+        if rows is None:
             rows = []
             for number, place in places:
                 inputs = [c.clone() for c in clean]
