@@ -54,6 +54,7 @@ def train_command(
         from eva.submission import load_submission
         from eva.training.callbacks import ProgressBar
         from eva.training.callbacks.progress import epoch_line
+        from eva.training.machine import slow_in_bfloat16
         from eva.training.trainer import Trainer
 
         console = err if as_json else out
@@ -99,6 +100,11 @@ def train_command(
             f"{counted(trainer.steps_per_epoch, 'step')}.\n",
             highlight=False,
         )
+        if bf16 and slow_in_bfloat16(trainer.device):
+            console.print(
+                "This processor has no bfloat16 units: without --bf16 the training is faster.\n",
+                highlight=False,
+            )
         try:
             run = trainer.fit(resume=resume)
         except KeyboardInterrupt:

@@ -23,6 +23,13 @@ def describe_device(device: torch.device, *, bf16: bool, compiled: bool) -> Devi
     )
 
 
+def slow_in_bfloat16(device: torch.device) -> bool:
+    """Whether this is an x86 processor without bfloat16 units, where float32 is faster."""
+    if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    return not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def describe_versions() -> dict[str, str]:
     """Versions of everything that a result may depend on."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}

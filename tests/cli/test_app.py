@@ -63,6 +63,18 @@ def test_train_prints_json_alone_when_asked(submission: str) -> None:
     }
 
 
+@pytest.mark.parametrize(("units", "said"), [(False, True), (True, False)])
+def test_bfloat16_without_units_for_it_is_said_before_training(
+    submission: str, monkeypatch: pytest.MonkeyPatch, units: bool, said: bool
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: units)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+    options = ["--data", "mnist-mini", "--device", "cpu", "--epochs", "1", "--bf16"]
+    result = runner.invoke(app, ["train", submission, *options])
+    assert ("no bfloat16 units: without --bf16" in result.output) is said
+
+
 def test_without_data_the_fallback_can_not_be_overlooked(submission: str, no_network: Path) -> None:
     result = runner.invoke(app, ["train", submission, "--epochs", "1"])
     assert result.exit_code == 0
