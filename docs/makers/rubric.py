@@ -13,8 +13,8 @@ def table(name: str) -> str:
     assignment = load_assignment(ASSIGNMENTS / name)
     lines = ["| | check | points | hints |", "|--:|---|--:|--:|"]
     for index, spec in enumerate(assignment.checks.values(), start=1):
-        lines.append(f"| {index} | {spec.title} | {spec.points} | {len(spec.hints)} |")
-    total = sum(spec.points for spec in assignment.checks.values())
+        lines.append(f"| {index} | {spec.title} | {spec.points:g} | {len(spec.hints)} |")
+    total = f"{assignment.points:g}"
     return "\n".join([*lines, f"| | **all** | **{total}** | |"])
 
 

@@ -39,6 +39,7 @@ def _main(
 
 app.command("new")(new.new_command)
 app.command("check")(grading.check_command)
+app.command("check-assignment")(new.check_assignment_command)
 app.command("train")(training.train_command)
 app.command("grade")(grading.grade_command)
 app.command("watch")(grading.watch_command)

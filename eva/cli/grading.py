@@ -220,7 +220,7 @@ def _load_rubric(name: str) -> Assignment:
 
     try:
         rubric = load_assignment(name)
-        rubric.network_limits()
+        rubric.asked()
     except GradingError as error:
         raise typer.BadParameter(str(error), param_hint="--assignment") from error
     return rubric
@@ -233,5 +233,5 @@ def _print(report: Report) -> None:
 def _print_totals(reports: Sequence[Report]) -> None:
     out.print()
     for report in reports:
-        total = f"{report.points}/{report.assignment.points}"
+        total = f"{report.points:g}/{report.assignment.points:g}"
         out.print(f"{total:>6}  {report.submission}", markup=False, highlight=False)

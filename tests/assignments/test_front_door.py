@@ -109,7 +109,10 @@ def helper(value):
             "--submission takes one submission, got 2: a.py, b.py.",
         ),
         (["assignments/mnist_8k", "--submission", "none.py"], "there is no file none.py."),
-        (["assignments", "--submission", "eva.experiments.exp4"], "mnist_8k and receptive_field"),
+        (
+            ["assignments", "--submission", "eva.experiments.exp4"],
+            "one_epoch_25k and receptive_field",
+        ),
     ],
     ids=["two", "missing", "two assignments"],
 )

@@ -92,14 +92,47 @@ def test_a_journal_that_was_edited_is_neither_merged_nor_gone_on_with(fake: Path
     assert runner.invoke(app, ["grade", "eva-grading.jsonl", "--merge"]).exit_code == 2
 
 
-def test_journals_of_another_rubric_are_not_merged(fake: Path) -> None:
-    _official()
-    rubric = fake / "mine"
-    rubric.mkdir()
+def _rubric(folder: Path, old: str, new: str) -> list[str]:
+    """Options that grade by a changed copy of mnist_8k."""
+    rubric = folder / "mine"
+    rubric.mkdir(exist_ok=True)
     source = Path(__file__).parents[2] / "assignments" / "mnist_8k" / "assignment.toml"
-    (rubric / "assignment.toml").write_text(source.read_text().replace("99.4 ", "99.0 ", 1))
-    command = ["grade", "eva-grading.jsonl", *MERGE, "--assignment", str(rubric)]
-    result = runner.invoke(app, command)
+    assert old in source.read_text()
+    (rubric / "assignment.toml").write_text(source.read_text().replace(old, new))
+    return ["--assignment", str(rubric)]
+
+
+def test_points_titles_and_lateness_change_without_training_or_checking_again(fake: Path) -> None:
+    _official()
+    changed = _rubric(fake, "points = 2", "points = 2.5")
+    for command in (
+        ["grade", "eva-grading.jsonl", *MERGE, *changed, "--report", "json=merged.json"],
+        ["grade", "class", "--official", *MERGE[1:], *changed, "--report", "json=again.json"],
+    ):
+        result = runner.invoke(app, command)
+        assert result.exit_code == 1, result.output
+        assert "trained with seed" not in result.stderr and "] anna" not in result.stderr
+    assert Path("merged.json").read_bytes() == Path("again.json").read_bytes()
+    value = json.loads(Path("merged.json").read_text())
+    assert value["possible"] == 11.5
+    assert [one["score"] for one in value["students"]] == [0, 11.5, 8]
+
+
+def test_changed_checks_check_again_and_train_nothing_again(fake: Path) -> None:
+    _official()
+    changed = _rubric(fake, "below = 10_000", "below = 9_999")
+    merged = runner.invoke(app, ["grade", "eva-grading.jsonl", *MERGE, *changed])
+    assert merged.exit_code == 3
+    assert "no training does" in " ".join(merged.output.split())
+    again = _official(*changed)
+    assert "anna checked" in again.stderr and "trained with seed" not in again.stderr
+    assert "mnist_8k: 3 graded" in again.stdout
+
+
+def test_journals_of_another_assignment_are_not_merged(fake: Path) -> None:
+    _official()
+    changed = _rubric(fake, 'name = "mnist_8k"', 'name = "other"')
+    result = runner.invoke(app, ["grade", "eva-grading.jsonl", *MERGE, *changed])
     assert result.exit_code == 3
     assert "were not made by the assignment" in " ".join(result.output.split())
 

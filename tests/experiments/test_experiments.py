@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eva.grading.checks.accuracy import holds
+from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.rubric import load_assignment
 from eva.grading.checks.verdict import Status
 from eva.record import Run
@@ -117,11 +117,11 @@ def test_the_story_tells_the_numbers_of_the_records(name: str) -> None:
 
 
 def test_what_the_last_check_says_of_each_experiment() -> None:
-    limits = load_assignment("mnist_8k").network_limits()
+    asked = load_assignment("mnist_8k").asked()["holds"]
     for name in ("exp1", "exp2", "exp3"):
         for run in load_records(name):
-            assert holds(run, limits).status is Status.FAILED
+            assert asked.answer(Measured.of_run(run)).status is Status.FAILED
     for name in ("exp4", "exp5", "reference"):
         for run in load_records(name):
             held = run.held(99.4, epochs=4)
-            assert (holds(run, limits).status is Status.PASSED) == held
+            assert (asked.answer(Measured.of_run(run)).status is Status.PASSED) == held

@@ -8,9 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from eva.grading.checks.accuracy import Measured
+from eva.grading.checks.rubric import load_assignment
+from eva.grading.checks.verdict import Status
+from eva.grading.practice.grade import check
 from eva.record import Run
 from eva.submission import load_submission
 
+ASSIGNMENTS = Path(__file__).parents[2] / "assignments"
 RECORDS = Path(__file__).parents[2] / "docs" / "records"
 
 
@@ -24,6 +29,22 @@ def test_an_answer_keeps_the_limits(name: str, parameters: int, epochs: int) -> 
     assert submission.recipe.epochs <= epochs
     with torch.no_grad():
         assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["one_epoch_25k", "mnist_20k"])
+def test_an_answer_passes_all_that_is_fast_and_the_starter_fails(name: str) -> None:
+    answer = check(f"eva.experiments.{name}", name)
+    waits = {row.verdict.check for row in answer.rows if row.verdict.status is not Status.PASSED}
+    assert waits == {"reaches"}
+    starter = check(ASSIGNMENTS / name / "submission.py", name)
+    failed = {row.verdict.check for row in starter.rows if row.verdict.status is Status.FAILED}
+    assert failed == {"one_epoch_25k": {"under_25k"}, "mnist_20k": {"under_20k", "uses"}}[name]
+
+
+def test_every_record_of_one_epoch_passes_its_last_check() -> None:
+    reaches = load_assignment("one_epoch_25k").asked()["reaches"]
+    for path in (RECORDS / "one_epoch_25k").glob("seed*.json"):
+        assert reaches.answer(Measured.of_run(Run.load(path))).status is Status.PASSED
 
 
 def test_mnist_20k_has_batch_norm_and_dropout() -> None:

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eva.grading.checks.check import known_checks
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.cohort.cohort import Cohort
@@ -50,7 +49,7 @@ def make_work(config: dict[str, Any]):
 def _static(text: str, config: dict[str, Any]) -> dict[str, Any]:
     _log(config, f"static {text}")
     kind, *words = text.split("#")[0].split() or ["broken"]
-    statuses = dict.fromkeys(known_checks(trains=False), Status.PASSED)
+    statuses = dict.fromkeys(rubric().asked(trains=False), Status.PASSED)
     details: dict[str, Any] = {}
     if kind == "kills":
         _kill("static", *words)
@@ -59,7 +58,7 @@ def _static(text: str, config: dict[str, Any]) -> dict[str, Any]:
     elif kind == "raises":
         raise RuntimeError("the judge stumbled")
     elif kind == "broken":
-        statuses = dict.fromkeys(known_checks(trains=False), Status.SKIPPED) | {
+        statuses = dict.fromkeys(rubric().asked(trains=False), Status.SKIPPED) | {
             "imports": Status.FAILED
         }
     elif kind == "odd":
@@ -191,7 +190,12 @@ def grade_class(
         hand_ins = stage(paths)
         opened.enroll(hand_ins)
         cohort = Cohort(
-            hand_ins, seeds=seeds, journal=opened, engine=engine or InlineEngine(config), **more
+            hand_ins,
+            seeds=seeds,
+            journal=opened,
+            static_checks=list(assignment.asked(trains=False)),
+            engine=engine or InlineEngine(config),
+            **more,
         )
         cohort.run()
         return make_gradebook(opened.contents, assignment, seeds), cohort

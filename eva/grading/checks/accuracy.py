@@ -2,80 +2,137 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
 from eva.grading.checks.check import check
-from eva.grading.checks.rubric import NetworkLimits
 from eva.grading.checks.verdict import Verdict
 from eva.json_types import Json
-from eva.record import EpochRow, Run
+from eva.record import Run
 
 _GAP = 0.3  # points between training and test accuracy from which a network counts as overfitting
 
+Percent = Annotated[float, Field(gt=0, le=100)]
+Epochs = Annotated[int, Field(ge=1)]
 
-@check("reaches", trains=True)
-def reaches(run: Run, limits: NetworkLimits) -> Verdict:
-    """Whether the test accuracy was reached in some epoch."""
-    best = run.best
-    assert best is not None, "a finished run has rows"
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a training measured, at home or in an official grading.
+
+    Attributes:
+        accuracies: On the test images, in percent, one an epoch; empty where training broke off.
+        train_accuracies: On the training images as the recipe changes them, likewise; empty where
+            they were not kept.
+        parameters: Numbers that the model stores.
+        test_size: Images of the test.
+    """
+
+    accuracies: tuple[float, ...]
+    train_accuracies: tuple[float, ...] = ()
+    parameters: int = 0
+    test_size: int = 10_000
+
+    @classmethod
+    def of_run(cls, run: Run) -> Measured:
+        """Of a record."""
+        return cls(
+            accuracies=tuple(row.test_accuracy for row in run.rows),
+            train_accuracies=tuple(row.train_accuracy for row in run.rows),
+            parameters=run.parameters,
+            test_size=run.data.test_size,
+        )
+
+
+def best_accuracy(run: Measured, *, accuracy: float, by_epoch: int | None = None) -> float:
+    """The best of the epochs that count, in percent; 0 without any."""
+    return max(run.accuracies[:by_epoch], default=0.0)
+
+
+def lowest_accuracy(run: Measured, *, accuracy: float, last_epochs: int) -> float:
+    """The lowest of the last epochs, in percent; 0 where there are too few of them."""
+    last = run.accuracies[-last_epochs:]
+    return min(last) if len(last) == last_epochs else 0.0
+
+
+@check("reaches", trains=True, value=best_accuracy, words="best")
+def reaches(run: Measured, *, accuracy: Percent, by_epoch: Epochs | None = None) -> Verdict:
+    """Whether the test accuracy was reached in some epoch, or in one of the first ``by_epoch``."""
+    counted = run.accuracies[:by_epoch]
+    title = f"{accuracy:g} % {_where(by_epoch)}"
+    if not counted:
+        return Verdict.failed(f"{title}: no epoch was trained.")
+    best = best_accuracy(run, accuracy=accuracy, by_epoch=by_epoch)
+    epoch = counted.index(best)
     details: dict[str, Json] = {
-        "best": best.test_accuracy,
-        "epoch": best.epoch,
-        "target": limits.accuracy,
-        "note": f"best {best.test_accuracy:.2f} %",
+        "best": best,
+        "epoch": epoch,
+        "target": accuracy,
+        "note": f"best {best:.2f} %",
     }
-    title = f"{limits.accuracy:g} % in some epoch"
-    yours = f"{title}: your best is {best.test_accuracy:.2f} %, in epoch {best.epoch + 1}"
-    if best.test_accuracy >= limits.accuracy:
+    yours = f"{title}: your best is {best:.2f} %, in epoch {epoch + 1}"
+    if by_epoch == 1:
+        yours = f"{title}: yours has {best:.2f} %"
+    if best >= accuracy:
         return Verdict.passed(f"{yours}.", details)
-    short = _short(best, run, limits.accuracy)
-    message = f"{yours}, {short}.\n{_fit(best)}"
-    return Verdict.failed(message, details)
+    fit = _fit(run, epoch)
+    return Verdict.failed(f"{yours}, {_short(best, run, accuracy)}.{fit}", details)
 
 
-@check("holds", trains=True)
-def holds(run: Run, limits: NetworkLimits) -> Verdict:
+def _where(by_epoch: int | None) -> str:
+    if by_epoch is None:
+        return "in some epoch"
+    return "after one epoch" if by_epoch == 1 else f"in one of the first {by_epoch} epochs"
+
+
+@check("holds", trains=True, value=lowest_accuracy, words="lowest")
+def holds(run: Measured, *, accuracy: Percent, last_epochs: Epochs) -> Verdict:
     """Whether the test accuracy was reached in each of the last epochs."""
-    last = run.rows[-limits.last_epochs :]
-    lowest = min(last, key=lambda row: row.test_accuracy)
+    last = run.accuracies[-last_epochs:]
+    title = f"{accuracy:g} % in each of the last {last_epochs} epochs"
+    if not last:
+        return Verdict.failed(f"{title}: no epoch was trained.")
+    lowest = min(last)
+    epoch = len(run.accuracies) - len(last) + last.index(lowest)
     details: dict[str, Json] = {
-        "last": [row.test_accuracy for row in last],
-        "lowest": lowest.test_accuracy,
-        "epoch": lowest.epoch,
-        "target": limits.accuracy,
-        "note": f"lowest {lowest.test_accuracy:.2f} %",
+        "last": list(last),
+        "lowest": lowest,
+        "epoch": epoch,
+        "target": accuracy,
+        "note": f"lowest {lowest:.2f} %",
     }
-    numbers = ", ".join(f"{row.test_accuracy:.2f}" for row in last)
-    title = f"{limits.accuracy:g} % in each of the last {limits.last_epochs} epochs"
+    numbers = ", ".join(f"{value:.2f}" for value in last)
     yours = f"{title}: yours have {numbers} %"
-    if run.held(limits.accuracy, limits.last_epochs):
-        return Verdict.passed(f"{yours}.", details)
-    if len(last) < limits.last_epochs:
+    if len(last) < last_epochs:
         details["note"] = f"only {len(last)} epochs"
-        message = f"{yours}; {limits.last_epochs} are needed, and the recipe asks for {len(last)}."
+        message = f"{yours}; {last_epochs} are needed, and the recipe asks for {len(last)}."
         return Verdict.failed(message, details)
-    below = sum(row.test_accuracy < limits.accuracy for row in last)
-    spread = max(row.test_accuracy for row in last) - lowest.test_accuracy
+    if lowest >= accuracy:
+        return Verdict.passed(f"{yours}.", details)
+    below = sum(value < accuracy for value in last)
     message = (
         f"{yours}; {below} of them {'is' if below == 1 else 'are'} below.\n"
-        f"Epoch {lowest.epoch} is lowest, {_short(lowest, run, limits.accuracy)}; "
-        f"from the lowest to the highest of them it is {spread:.2f} points."
+        f"Epoch {epoch + 1} is lowest, {_short(lowest, run, accuracy)}; "
+        f"from the lowest to the highest of them it is {max(last) - lowest:.2f} points."
     )
     return Verdict.failed(message, details)
 
 
-def _short(row: EpochRow, run: Run, target: float) -> str:
+def _short(value: float, run: Measured, target: float) -> str:
     """How far an epoch is below the target, in points and in images."""
-    images = round((target - row.test_accuracy) / 100 * run.data.test_size)
-    return (
-        f"{target - row.test_accuracy:.2f} points short "
-        f"({images:,} of {run.data.test_size:,} images)"
-    )
+    images = round((target - value) / 100 * run.test_size)
+    return f"{target - value:.2f} points short ({images:,} of {run.test_size:,} images)"
 
 
-def _fit(row: EpochRow) -> str:
+def _fit(run: Measured, epoch: int) -> str:
     """Compare with the training accuracy, which says where to look next."""
-    gap = row.train_accuracy - row.test_accuracy
-    numbers = f"Training accuracy in that epoch is {row.train_accuracy:.2f} %"
-    if gap > _GAP:
+    if epoch >= len(run.train_accuracies):
+        return ""
+    trained = run.train_accuracies[epoch]
+    numbers = f"\nTraining accuracy in that epoch is {trained:.2f} %"
+    if trained - run.accuracies[epoch] > _GAP:
         return f"{numbers}, above the test accuracy: what does the network learn by heart?"
     return (
         f"{numbers}, on images as the recipe changes them: "

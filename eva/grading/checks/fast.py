@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import eva.recipe
 from eva.data import normalize
 from eva.data.augment import augment
 from eva.errors import EvaError, RecipeError
 from eva.grading.checks.allowlist import admitted
-from eva.grading.checks.check import check, known_checks, run_checks
+from eva.grading.checks.check import check, run_checks
 from eva.grading.checks.pooling import decide_pooling
 from eva.grading.checks.pooling_proof import prove_pooling
-from eva.grading.checks.verdict import Limits, Verdict
+from eva.grading.checks.rubric import Assignment, load_assignment
+from eva.grading.checks.verdict import Verdict
 from eva.grading.graph.candidate import Candidate, Mistake
 from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import GraphModule, jittered, observe, steps
@@ -41,22 +45,33 @@ from eva.training.initialize import initialize
 from eva.training.optimizer import make_optimizer, set_lr
 
 
-def run_fast_checks(candidate: Candidate, limits: Limits | None = None) -> list[Verdict]:
+def _offered(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in eva.recipe.__all__:
+            raise ValueError(f"eva.recipe offers no {name!r}")
+    return names
+
+
+Names = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_offered)]
+"""Names of classes of :mod:`eva.recipe`."""
+
+
+def run_fast_checks(candidate: Candidate, assignment: Assignment | None = None) -> list[Verdict]:
     """Run the checks that need no training, in their order, after the same admission for all.
 
     Args:
         candidate: From :func:`eva.grading.graph.capture.capture`, or from a record.
-        limits: Of the assignment; those of mnist_8k by default.
+        assignment: Whose checks they are; mnist_8k by default.
     """
+    checks = (assignment or load_assignment("mnist_8k")).asked(trains=False).values()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         candidate = admitted(candidate)
-        checks = known_checks(trains=False).values()
-        return list(run_checks(checks, candidate, limits or Limits()).values())
+        return list(run_checks(checks, candidate).values())
 
 
 @check("imports")
-def imports(candidate: Candidate, limits: Limits) -> Verdict:
+def imports(candidate: Candidate) -> Verdict:
     """The file imports, and build_model() gives a module."""
     mistake = candidate.mistakes.get("imports")
     if mistake is not None:
@@ -66,7 +81,7 @@ def imports(candidate: Candidate, limits: Limits) -> Verdict:
 
 
 @check("shapes", needs=("imports",))
-def shapes(candidate: Candidate, limits: Limits) -> Verdict:
+def shapes(candidate: Candidate) -> Verdict:
     """Batches of the sizes that are really used give (batch, classes) finite scores."""
     mistake = candidate.mistakes.get("forward")
     if mistake is not None:
@@ -165,26 +180,16 @@ def _depends_on_images(graph: Graph, recipe: Recipe | None, images: Images) -> V
     )
 
 
-@check("under_10k", needs=("imports",))
-def under_10k(candidate: Candidate, limits: Limits) -> Verdict:
-    """Fewer numbers are stored than the first limit."""
-    return _parameters(candidate, limits.parameters[0])
-
-
-@check("under_8k", needs=("imports",))
-def under_8k(candidate: Candidate, limits: Limits) -> Verdict:
-    """Fewer numbers are stored than the second limit."""
-    return _parameters(candidate, limits.parameters[1])
-
-
-def _parameters(candidate: Candidate, limit: int) -> Verdict:
-    title = f"parameters under {limit:,}"
-    if candidate.stored is not None and candidate.stored >= limit:
+@check("parameters", needs=("imports",))
+def parameters(candidate: Candidate, *, below: Annotated[int, Field(ge=1)]) -> Verdict:
+    """Fewer numbers than this are stored."""
+    title = f"parameters under {below:,}"
+    if candidate.stored is not None and candidate.stored >= below:
         return Verdict.failed(
             f"{title}: your model stores {candidate.stored:,}.", {"parameters": candidate.stored}
         )
     if candidate.graph is None:
-        return _without_graph(candidate, title)
+        return without_graph(candidate, title)
     try:
         count = candidate.count
     except Exception as error:  # any operation, given other images than it was traced with
@@ -202,12 +207,12 @@ def _parameters(candidate: Candidate, limit: int) -> Verdict:
     }
     if count.random is not None:
         return Verdict.failed(f"{title}: {_random(count.random)}", details)
-    if count.total >= limit:
+    if count.total >= below:
         return Verdict.failed(
             f"{title}: your model has {count.total:,}.\n  The three largest: {largest}.{idle}",
             details,
         )
-    if count.unfolded >= limit:
+    if count.unfolded >= below:
         return Verdict.review(
             f"{title}: your model stores {count.total:,}, and forward unfolds them into "
             f"{count.unfolded:,} weights.\n  A person must say whether that is in the spirit.",
@@ -236,11 +241,11 @@ def _random(operation: str) -> str:
 
 
 @check("pooling", needs=("imports",))
-def pooling(candidate: Candidate, limits: Limits) -> Verdict:
+def pooling(candidate: Candidate) -> Verdict:
     """Every path from the image to the scores passes a mean over all positions of a map."""
     title = "global average pooling"
     if candidate.graph is None:
-        return _without_graph(candidate, title)
+        return without_graph(candidate, title)
     if (operation := random_operation(candidate.graph.eval)) is not None:
         return Verdict.review(f"{title}: can't be decided: {_random(operation)}")
     try:
@@ -256,19 +261,40 @@ def pooling(candidate: Candidate, limits: Limits) -> Verdict:
 
 
 @check("recipe")
-def recipe(candidate: Candidate, limits: Limits) -> Verdict:
-    """The recipe is declared, within the limits, and the network can be trained by it."""
+def recipe(
+    candidate: Candidate,
+    *,
+    epochs: Annotated[int, Field(ge=1)],
+    optimizers: Names = (),
+    schedules: Names = (),
+    augmentations: Names | None = None,
+) -> Verdict:
+    """The recipe is declared, within the limits, and the network can be trained by it.
+
+    ``epochs`` is the most that it may ask for. The others list what :mod:`eva.recipe` offers and
+    this assignment allows; an empty list of augmentations allows none, and without a list all are.
+    """
     mistake = candidate.mistakes.get("recipe")
     if mistake is not None:
         return _from_mistake("recipe", mistake)
     recipe, graph = candidate.recipe, candidate.graph
     if recipe is None:
         return Verdict.skipped("recipe: not looked at, as the file does not import.")
-    if recipe.epochs > limits.epochs:
+    if recipe.epochs > epochs:
         return Verdict.failed(
-            f"recipe: {recipe.epochs} epochs; at most {limits.epochs} are allowed.",
+            f"recipe: {recipe.epochs} epochs; at most {epochs} {'is' if epochs == 1 else 'are'} "
+            "allowed.",
             {"epochs": recipe.epochs},
         )
+    for what, parts, allowed in (
+        ("optimizer", [recipe.optimizer], optimizers or None),
+        ("schedule", [recipe.schedule], schedules or None),
+        ("augmentation", recipe.augment, augmentations),
+    ):
+        for name in [type(part).__name__ for part in parts if part is not None]:
+            if allowed is not None and name not in allowed:
+                may = f"allowed: {', '.join(allowed)}" if allowed else "none is allowed"
+                return Verdict.failed(f"recipe: the {what} {name} is not allowed here; {may}.")
     problem = _schedule_problem(recipe, candidate.images)
     if problem is None and graph is not None and "forward" not in candidate.mistakes:
         problem = _training_problem(graph, recipe, candidate.images)
@@ -358,7 +384,8 @@ def _training_problem(graph: Graph, recipe: Recipe, images: Images) -> str | Non
     return None
 
 
-def _without_graph(candidate: Candidate, title: str) -> Verdict:
+def without_graph(candidate: Candidate, title: str) -> Verdict:
+    """The answer of a check that looks at the graph, where there is none."""
     mistake = candidate.mistakes.get("graph")
     if mistake is not None:
         return _from_mistake(title, mistake)

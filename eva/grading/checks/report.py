@@ -11,7 +11,14 @@ from pathlib import Path
 from rich.text import Text
 
 from eva.grading.checks.advice import Advice
-from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, Assignment, CheckSpec, assignment_of
+from eva.grading.checks.rubric import (
+    DEFAULT_ASSIGNMENT,
+    Assignment,
+    CheckSpec,
+    Points,
+    assignment_of,
+    sum_points,
+)
 from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
 from eva.record import Run
@@ -41,7 +48,7 @@ class Row:
     verdict: Verdict
 
     @property
-    def earned(self) -> int:
+    def earned(self) -> Points:
         """Points that are certain; an open check has none yet."""
         return self.spec.points if self.verdict.status is Status.PASSED else 0
 
@@ -51,7 +58,7 @@ class Row:
         if not self.spec.points:
             return "-"
         open_ = self.verdict.status is Status.NEEDS_REVIEW
-        return f"{'?' if open_ else self.earned}/{self.spec.points}"
+        return f"{'?' if open_ else f'{self.earned:g}'}/{self.spec.points:g}"
 
     def explain(self, hints: int = 0) -> str:
         """The whole message: what is wrong with their numbers, their own frames, a question.
@@ -140,9 +147,9 @@ class Report:
         )
 
     @property
-    def points(self) -> int:
+    def points(self) -> Points:
         """Points earned."""
-        return sum(row.earned for row in self.rows)
+        return sum_points(row.earned for row in self.rows)
 
     @property
     def passed(self) -> bool:
@@ -236,7 +243,7 @@ class Report:
     def _everything(self) -> str:
         """The command that runs all checks on this submission."""
         place = Path(self.submission)
-        if self.assignment.limits is None:  # nothing is trained, so pytest alone has its checks
+        if not self.assignment.trains:  # so pytest alone has its checks
             folder = place.parent if place.suffix in (".py", ".ipynb") else place
             return f"`pytest {_typed(str(folder))}`"
         named = self.assignment.name
@@ -245,7 +252,7 @@ class Report:
         return f"`eva grade {_typed(self.submission)}{more}`"
 
     def _total(self) -> str:
-        return f"{self.points}/{self.assignment.points}"
+        return f"{self.points:g}/{self.assignment.points:g}"
 
     def __str__(self) -> str:
         """Explanations of what failed, then the table, without colors."""
@@ -284,8 +291,8 @@ def _typed(path: str) -> str:
     return f'"{path}"' if " " in path else path
 
 
-def _points(count: int) -> str:
-    return "1 point" if count == 1 else f"{count} points"
+def _points(count: Points) -> str:
+    return "1 point" if count == 1 else f"{count:g} points"
 
 
 def _wrap(text: str, indent: str) -> list[str]:

@@ -70,16 +70,3 @@ class Verdict:
     def from_json(cls, value: dict[str, Any]) -> Verdict:
         """Read what :meth:`to_json` gave."""
         return cls(**value | {"status": Status(value["status"])})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What mnist_8k allows.
-
-    Attributes:
-        parameters: A submission must have fewer than each of these, one for each check.
-        epochs: The most epochs that a recipe may ask for.
-    """
-
-    parameters: tuple[int, int] = (10_000, 8_000)
-    epochs: int = 15

@@ -52,7 +52,7 @@ class Progress:
     """How far a class is.
 
     Attributes:
-        looked_at: Different files that went through checks 1 to 6, of ``files``.
+        looked_at: Different files that went through the checks without training, of ``files``.
         files: Different files of this shard.
         trained: Trainings that are done, of ``trainings``; the latter grows near the line.
         trainings: Trainings known to be needed.
@@ -76,6 +76,7 @@ class Cohort:
         seeds: The statistics.
         journal: Opened for this grading.
         engine: Does the work.
+        static_checks: Ids of the checks without training, for a submission that ends its worker.
         shard: The part to grade; None for all.
         show: Called with progress, about every few seconds and after each result.
     """
@@ -87,12 +88,14 @@ class Cohort:
         seeds: Seeds,
         journal: Journal,
         engine: Engine,
+        static_checks: Sequence[str],
         shard: Shard | None = None,
         show: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._seeds = seeds
         self._journal = journal
         self._engine = engine
+        self._static_checks = static_checks
         self._show = show
         self._first: dict[str, HandedIn] = {}
         for hand_in in hand_ins:
@@ -170,7 +173,11 @@ class Cohort:
             self._seconds[kind].append(answer.seconds)
             news = "checked" if kind == "static" else f"trained with seed {index + 1}"
         elif answer.lost:  # whoever ends its worker each time will do it again: a person must look
-            result = broken_static(error) if kind == "static" else broken_seed(index, error)
+            result = (
+                broken_static(error, self._static_checks)
+                if kind == "static"
+                else broken_seed(index, error)
+            )
             news = error
         else:
             self.errors[answer.task] = error

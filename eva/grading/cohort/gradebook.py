@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.plausible import too_good
 from eva.grading.checks.report import Report
-from eva.grading.checks.rubric import Assignment, NetworkLimits
+from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.cohort.journal import Contents
 from eva.grading.cohort.late import Lateness, lateness
@@ -40,7 +41,7 @@ class Seeds(Protocol):
         """How many seeds these results ask for."""
 
     def decide(self, results: Sequence[dict[str, Any]]) -> dict[str, Verdict]:
-        """The last two checks."""
+        """The checks of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,8 @@ class Trained:
     Attributes:
         index: Of the seed.
         accuracies: On the test images, in percent, one an epoch.
-        lowest: Of the last epochs that count, in percent; 0 where there are too few of them.
+        lowest: What decides, in percent: for mnist_8k the lowest of the last epochs, 0 where there
+            are too few of them.
     """
 
     index: int
@@ -102,7 +104,7 @@ class Grade:
 
     @property
     def median(self) -> float | None:
-        """Median over the seeds of the lowest of the last epochs, in percent."""
+        """Median over the seeds of what decides, in percent."""
         return statistics.median(t.lowest for t in self.trained) if self.trained else None
 
     @property
@@ -154,10 +156,9 @@ def make_gradebook(contents: Contents, assignment: Assignment, seeds: Seeds) -> 
         assignment: The one that was graded by.
         seeds: The statistics.
     """
-    limits = assignment.network_limits()
     students = sorted(contents.students, key=lambda one: (one["student"], one["source"]))
     flags = _relations(students, contents)
-    grades = [_grade(one, contents, assignment, limits, seeds, flags) for one in students]
+    grades = [_grade(one, contents, assignment, seeds, flags) for one in students]
     return Gradebook(assignment=assignment, grades=tuple(grades), facts=contents.facts)
 
 
@@ -189,7 +190,6 @@ def _grade(
     one: dict[str, Any],
     contents: Contents,
     assignment: Assignment,
-    limits: NetworkLimits,
     seeds: Seeds,
     relations: dict[str, list[str]],
 ) -> Grade:
@@ -235,7 +235,7 @@ def _grade(
         reason=reason,
         report=report,
         lateness=lateness(one["roster"], assignment, float(report.points)),
-        trained=tuple(_trained(result, limits) for result in results),
+        trained=tuple(_trained(result, assignment) for result in results),
         parameters=parameters,
         tier=static["tier"] if static else "",
         digest=static["digest"] if static else "",
@@ -244,11 +244,16 @@ def _grade(
     )
 
 
-def _trained(result: dict[str, Any], limits: NetworkLimits) -> Trained:
-    accuracies = tuple(result["accuracies"])
-    last = accuracies[-limits.last_epochs :]
-    lowest = min(last) if len(last) == limits.last_epochs else 0.0
-    return Trained(index=result["index"], accuracies=accuracies, lowest=lowest)
+def _trained(result: dict[str, Any], assignment: Assignment) -> Trained:
+    return trained_of(result["index"], tuple(result["accuracies"]), assignment)
+
+
+def trained_of(index: int, accuracies: tuple[float, ...], assignment: Assignment) -> Trained:
+    """One training with what decides by this assignment; without such a check, its last epoch."""
+    decisive, lowest = assignment.decisive, accuracies[-1] if accuracies else 0.0
+    if decisive is not None:
+        lowest = decisive.value(Measured(accuracies=accuracies)) or 0.0
+    return Trained(index=index, accuracies=accuracies, lowest=lowest)
 
 
 def _parameters(verdicts: dict[str, Verdict]) -> int | None:

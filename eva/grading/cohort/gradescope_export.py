@@ -73,7 +73,7 @@ def export_gradescope(
     Raises:
         GradingError: The folder is not empty or can't be written, or there is no such assignment.
     """
-    load_assignment(assignment).network_limits()
+    load_assignment(assignment).asked()
     try:
         if folder.exists() and any(folder.iterdir()):
             raise GradingError(f"{folder} is not empty.", "Name a new folder.")

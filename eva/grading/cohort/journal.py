@@ -23,7 +23,7 @@ from eva.errors import GradingError
 from eva.grading.cohort.handed_in import HandedIn
 from eva.json_types import Json
 
-JOURNAL_SCHEMA = 2
+JOURNAL_SCHEMA = 3
 
 
 class Seal:
@@ -53,9 +53,11 @@ class Contents:
     Attributes:
         facts: What the grading is; equal for every line that counts. Empty without a header.
         students: The class as it was staged last, as JSON of candidates.
-        static: Result of extraction and checks 1 to 6, by the digest of the source.
+        static: Result of extraction and of the checks without training, by the digest of the
+            source; of the checks that were asked for, and of no others.
         seeds: Result of one training, by digest of the graph and index of the seed.
         damaged: Lines that could not be read.
+        other_checks: Results that other checks gave.
     """
 
     facts: dict[str, Json] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Contents:
     static: dict[str, dict[str, Any]] = field(default_factory=dict)
     seeds: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     damaged: int = 0
+    other_checks: int = 0
 
 
 class Journal:
@@ -72,14 +75,17 @@ class Journal:
         path: Of the file; made where it is missing, with the folders above.
         facts: What is graded and how; a journal of another grading is refused.
         seal: Of the secret that it is graded with.
+        checks: Digest of the checks that need no training. What others gave is not read, so that
+            a changed rubric checks again and trains nothing again.
 
     Raises:
         GradingError: It belongs to another grading, was changed, another process writes it, or the
             disk fails.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Json], seal: Seal) -> None:
+    def __init__(self, path: Path, facts: dict[str, Json], seal: Seal, *, checks: str = "") -> None:
         self.path = path
+        self._checks = checks
         self._seal = seal
         self._lock = FileLock(f"{path}.lock")
         try:
@@ -89,7 +95,7 @@ class Journal:
             raise _disk(path, error) from error
         try:
             self._take_lock()
-            self.contents = read_journals([path], seal)
+            self.contents = read_journals([path], seal, checks=checks)
             if self.contents.facts:
                 _require_same(path, self.contents.facts, facts)
             self._size = os.lseek(self._handle, 0, os.SEEK_END)
@@ -111,7 +117,7 @@ class Journal:
 
     def keep_static(self, key: str, result: dict[str, Any]) -> None:
         """Keep what extraction and the first checks gave for the source with this digest."""
-        self.append({"kind": "static", "key": key, "result": result})
+        self.append({"kind": "static", "key": key, "checks": self._checks, "result": result})
         self.contents.static[key] = result
 
     def keep_seed(self, key: str, index: int, result: dict[str, Any]) -> None:
@@ -167,7 +173,7 @@ class Journal:
         self._size += len(content)
 
 
-def read_journals(paths: Sequence[Path], seal: Seal) -> Contents:
+def read_journals(paths: Sequence[Path], seal: Seal, *, checks: str = "") -> Contents:
     """Read journals, several as one: of a result that two of them hold, the first counts.
 
     Raises:
@@ -175,7 +181,7 @@ def read_journals(paths: Sequence[Path], seal: Seal) -> Contents:
             grading.
     """
     contents = Contents()
-    damaged = 0
+    damaged = other = 0
     for path in paths:
         for entry in _entries(path, seal):
             match entry:
@@ -185,13 +191,16 @@ def read_journals(paths: Sequence[Path], seal: Seal) -> Contents:
                     contents.facts.update(facts)
                 case {"kind": "class", "students": list(students)}:
                     contents.students[:] = students
-                case {"kind": "static", "key": str(key), "result": dict(result)}:
-                    contents.static.setdefault(key, result)
+                case {"kind": "static", "checks": str(by), "key": str(key), "result": dict(result)}:
+                    if by == checks:
+                        contents.static.setdefault(key, result)
+                    else:
+                        other += 1
                 case {"kind": "seed", "key": str(key), "index": int(i), "result": dict(result)}:
                     contents.seeds.setdefault((key, i), result)
                 case _:
                     damaged += 1
-    return Contents(**vars(contents) | {"damaged": damaged})
+    return Contents(**vars(contents) | {"damaged": damaged, "other_checks": other})
 
 
 def line_of(entry: dict[str, Json], seal: Seal) -> bytes:

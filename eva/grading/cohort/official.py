@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from eva.errors import GradingError
 from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.cohort import Cohort, Progress, Shard
-from eva.grading.cohort.gradebook import Gradebook, make_gradebook
-from eva.grading.cohort.journal import Journal, Seal, read_journals
+from eva.grading.cohort.gradebook import Gradebook, Seeds, make_gradebook
+from eva.grading.cohort.journal import Contents, Journal, Seal, read_journals
 from eva.grading.cohort.official_work import official_plan, require_sandbox
 from eva.grading.cohort.staging import stage
 from eva.grading.cohort.terms import Terms
@@ -37,18 +36,20 @@ class OfficialSeeds:
     """
 
     def __init__(self, assignment: Assignment, base: int) -> None:
-        self._limits = assignment.network_limits()
+        self._assignment = assignment
         self._base = base
 
     def wanted(self, results: Sequence[dict[str, Any]]) -> int:
         """See :class:`eva.grading.cohort.gradebook.Seeds`."""
+        if not self._assignment.asked(trains=True):
+            return 0
         if len(results) < self._base:
             return self._base
-        return seeds_wanted(self._read(results), self._limits, base=self._base)
+        return seeds_wanted(self._read(results), self._assignment, base=self._base)
 
     def decide(self, results: Sequence[dict[str, Any]]) -> dict[str, Verdict]:
         """See :class:`eva.grading.cohort.gradebook.Seeds`."""
-        return decide(self._read(results), self._limits)
+        return decide(self._read(results), self._assignment)
 
     @staticmethod
     def _read(results: Sequence[dict[str, Any]]) -> list[SeedResult]:
@@ -99,12 +100,21 @@ def grade_class(
     elif terms.device == "auto":
         terms = replace(terms, device="cuda" if gpus else "cpu")
     seeds = OfficialSeeds(terms.assignment, terms.seeds)
-    with Journal(journal, facts_of(terms), Seal(terms.secret)) as opened:
+    checks = terms.assignment.checks_digest
+    with Journal(journal, facts_of(terms), Seal(terms.secret), checks=checks) as opened:
         opened.enroll(hand_ins)
         work = select_engine(engine, official_plan(terms), jobs=jobs, address=address, gpus=gpus)
-        cohort = Cohort(hand_ins, seeds=seeds, journal=opened, engine=work, shard=shard, show=show)
+        cohort = Cohort(
+            hand_ins,
+            seeds=seeds,
+            journal=opened,
+            engine=work,
+            static_checks=list(terms.assignment.asked(trains=False)),
+            shard=shard,
+            show=show,
+        )
         cohort.run()
-        return make_gradebook(opened.contents, terms.assignment, seeds), cohort
+        return _gradebook(opened.contents, terms.assignment, seeds), cohort
 
 
 def merge_journals(journals: Sequence[Path], assignment: Assignment, secret: bytes) -> Gradebook:
@@ -118,22 +128,33 @@ def merge_journals(journals: Sequence[Path], assignment: Assignment, secret: byt
     Raises:
         GradingError: The journals are not of one grading by this assignment, or were changed.
     """
-    contents = read_journals(journals, Seal(secret))
-    if contents.facts.get("rubric") != _rubric_digest(assignment):
+    contents = read_journals(journals, Seal(secret), checks=assignment.checks_digest)
+    if contents.facts.get("assignment") != assignment.name:
         raise GradingError(
-            f"these journals were not made by the assignment {assignment.name} as it is now.",
+            f"these journals were not made by the assignment {assignment.name}, but by "
+            f"{contents.facts.get('assignment')}.",
             "Name with --assignment what they were graded by.",
+        )
+    if contents.other_checks and not contents.static:
+        raise GradingError(
+            f"these journals were not made by the checks that {assignment.name} has now.",
+            "Grade once more with the same journal: the checks run again, and no training does.",
         )
     base = contents.facts["seeds"]
     assert isinstance(base, int), "this eva wrote it"
-    return make_gradebook(contents, assignment, OfficialSeeds(assignment, base))
+    return _gradebook(contents, assignment, OfficialSeeds(assignment, base))
+
+
+def _gradebook(contents: Contents, assignment: Assignment, seeds: Seeds) -> Gradebook:
+    """The gradebook, with a digest of the rubric that decided."""
+    book = make_gradebook(contents, assignment, seeds)
+    return replace(book, facts={**book.facts, "rubric": assignment.digest})
 
 
 def facts_of(terms: Terms) -> dict[str, Json]:
     """All that decides a grade beside the submissions; of the secret only a fingerprint."""
     return {
         "assignment": terms.assignment.name,
-        "rubric": _rubric_digest(terms.assignment),
         "secret": Seal(terms.secret).fingerprint,
         "seeds": terms.seeds,
         "tier_c": terms.allow_tier_c,
@@ -142,7 +163,3 @@ def facts_of(terms: Terms) -> dict[str, Json]:
         "eva": eva.__version__,
         "torch": str(torch.__version__),
     }
-
-
-def _rubric_digest(assignment: Assignment) -> str:
-    return hashlib.sha256(assignment.model_dump_json().encode()).hexdigest()[:16]

@@ -112,7 +112,8 @@ class OfficialWork:
             raise
         except Exception as error:  # a graph of a stranger may break anything
             why = f"it can't be judged: {type(error).__name__}: {error}"
-            return broken_static(why) | _place(extraction)
+            names = list(self._terms.assignment.asked(trains=False))
+            return broken_static(why, names) | _place(extraction)
 
     def _judged(self, extraction: Extraction) -> TaskResult:
         submitted = judge_static(extraction, self._terms.assignment)

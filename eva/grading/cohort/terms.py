@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from eva.errors import GradingError
-from eva.grading.checks.check import known_checks
 from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.text import printable
@@ -85,12 +85,11 @@ def seed_task(static: dict[str, Any], index: int) -> Task:
     }
 
 
-def broken_static(why: str) -> TaskResult:
+def broken_static(why: str, checks: Sequence[str]) -> TaskResult:
     """Result of a static task that a submission has broken: a person must look."""
-    names = list(known_checks(trains=False))
-    answers = [Verdict.review(f"{names[0]}: {printable(why)}")]
-    answers += [Verdict.skipped(f"{name}: not looked at.") for name in names[1:]]
-    verdicts = [replace(a, check=name) for name, a in zip(names, answers, strict=True)]
+    answers = [Verdict.review(f"{checks[0]}: {printable(why)}")]
+    answers += [Verdict.skipped(f"{name}: not looked at.") for name in checks[1:]]
+    verdicts = [replace(a, check=name) for name, a in zip(checks, answers, strict=True)]
     return {
         "tier": "",
         "digest": "",

@@ -20,7 +20,7 @@ from torch import Generator
 
 from eva.data import Dataset
 from eva.errors import EvaError, GradingError
-from eva.grading.checks.check import known_checks
+from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Status, Verdict
@@ -49,6 +49,7 @@ class SeedResult:
         seconds: Wall time.
         parameters: Numbers that the model stores.
         problem: Why training broke off, or counts for nothing; empty where it counts.
+        train_accuracies: On the training images as the recipe changes them, likewise.
     """
 
     index: int
@@ -56,15 +57,29 @@ class SeedResult:
     seconds: float
     parameters: int
     problem: str = ""
+    train_accuracies: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """All fields."""
-        return {**vars(self), "accuracies": list(self.accuracies)}
+        return {
+            **vars(self),
+            "accuracies": list(self.accuracies),
+            "train_accuracies": list(self.train_accuracies),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SeedResult:
         """Read what :meth:`to_json` gave."""
-        return cls(**{**value, "accuracies": tuple(value["accuracies"])})
+        both = ("accuracies", "train_accuracies")
+        return cls(**{**value, **{name: tuple(value.get(name, ())) for name in both}})
+
+    def measured(self) -> Measured:
+        """What the checks of a training are asked of."""
+        return Measured(
+            accuracies=self.accuracies,
+            train_accuracies=self.train_accuracies,
+            parameters=self.parameters,
+        )
 
 
 def secret_seed(secret: bytes, digest: str, assignment: str, index: int) -> int:
@@ -86,21 +101,22 @@ def judge_static(extraction: Extraction, assignment: Assignment) -> Admitted:
     Raises:
         GradingError: The assignment is about no network.
     """
-    limits = assignment.network_limits().for_checks()
+    assignment.asked()
     if extraction.status != "done":
         doubtful = extraction.status in _NOBODYS_FAULT
         answer = Verdict.review if doubtful else Verdict.failed
-        return _nothing_but(answer(f"imports: {extraction.message}", trace=extraction.trace))
+        answered = answer(f"imports: {extraction.message}", trace=extraction.trace)
+        return _nothing_but(answered, assignment)
     try:
         candidate = read_record(extraction)
     except GradingError as error:
-        return _nothing_but(Verdict.review(f"imports: {error.problem}"))
+        return _nothing_but(Verdict.review(f"imports: {error.problem}"), assignment)
     try:
-        verdicts = {verdict.check: verdict for verdict in run_fast_checks(candidate, limits)}
+        verdicts = {verdict.check: verdict for verdict in run_fast_checks(candidate, assignment)}
         digest = digest_of(candidate)
     except Exception as error:  # a graph of a stranger may break any check in any way
         why = f"imports: the checks can't be run on this graph: {first_line(error)}"
-        return _nothing_but(Verdict.review(why[:TEXT]))
+        return _nothing_but(Verdict.review(why[:TEXT]), assignment)
     return Admitted(candidate=candidate, digest=digest, verdicts=verdicts)
 
 
@@ -136,6 +152,7 @@ def judge_seed(
     ours = _in_own_order(data, derive_seed("test order", seed))
     problem = ""
     accuracies: tuple[float, ...] = ()
+    trained: tuple[float, ...] = ()
     try:
         trainer = Trainer(
             GraphModule(draw_initial(graph, seed)),
@@ -147,7 +164,9 @@ def judge_seed(
         )
         run = trainer.fit()
         problem = memory_problem(trainer.model, sample(trainer.data)) or ""
-        accuracies = () if problem else tuple(row.test_accuracy for row in run.rows)
+        if not problem:
+            accuracies = tuple(row.test_accuracy for row in run.rows)
+            trained = tuple(row.train_accuracy for row in run.rows)
     except Exception as error:  # whatever a stranger's graph and recipe make PyTorch say
         if is_the_machines(error):
             raise
@@ -158,6 +177,7 @@ def judge_seed(
         seconds=time.perf_counter() - started,
         parameters=_parameters(submitted, graph),
         problem=problem,
+        train_accuracies=trained,
     )
 
 
@@ -175,11 +195,11 @@ def _parameters(submitted: Admitted, graph: Graph) -> int:
     return sum(stored.data.numel() for stored in graph.stored)
 
 
-def _nothing_but(first: Verdict) -> Admitted:
-    """A first check that did not pass, and all others not looked at."""
+def _nothing_but(first: Verdict, assignment: Assignment) -> Admitted:
+    """A check of imports that did not pass, and all others not looked at."""
+    asked = assignment.asked(trains=False)
     verdicts = {
-        name: Verdict.skipped(f"{name}: not looked at, as nothing was captured.")
-        for name in known_checks(trains=False)
+        name: Verdict.skipped(f"{name}: not looked at, as nothing was captured.") for name in asked
     }
-    verdicts["imports"] = first
+    verdicts |= {name: first for name, one in asked.items() if one.check.kind == "imports"}
     return Admitted(verdicts={name: replace(v, check=name) for name, v in verdicts.items()})

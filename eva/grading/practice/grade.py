@@ -12,9 +12,10 @@ from types import ModuleType
 
 from eva.data import Dataset, DataWarning, load_data
 from eva.errors import DataError, EvaError, RecordError, SubmissionError
+from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.advice import Advice, advice_on, advice_on_run
 from eva.grading.checks.allowlist import admitted
-from eva.grading.checks.check import known_checks, run_checks
+from eva.grading.checks.check import run_checks
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, Assignment, load_assignment
@@ -131,7 +132,7 @@ class Grading:
         require_submission(submission)
         self.submission = submission
         self.assignment = assignment
-        self._limits = assignment.network_limits()
+        self._trained = assignment.asked(trains=True)
         self._data = data
         self._data_dir = data_dir
         self._device = device
@@ -145,7 +146,7 @@ class Grading:
 
     def verdict(self, check: str) -> Verdict:
         """The answer of one check, by its id; trains where it is one of the last two."""
-        return self.trained[check] if known_checks()[check].trains else self.fast[check]
+        return self.trained[check] if check in self._trained else self.fast[check]
 
     def report(self, *, train: bool = True, hints: int = 0) -> Report:
         """All verdicts in a table; without ``train``, those of training are skipped."""
@@ -182,12 +183,14 @@ class Grading:
     @cached_property
     def fast(self) -> dict[str, Verdict]:
         """Verdicts of the checks that need no training."""
-        verdicts = run_fast_checks(self.captured, self._limits.for_checks())
+        verdicts = run_fast_checks(self.captured, self.assignment)
         return {verdict.check: verdict for verdict in verdicts}
 
     @cached_property
     def trained(self) -> dict[str, Verdict]:
         """Verdicts of the checks that need training, from one training or from the cache."""
+        if not self._trained:
+            return {}
         order = list(self.assignment.checks)
         failed = [
             order.index(name) + 1
@@ -197,21 +200,30 @@ class Grading:
         if failed:
             numbers = ", ".join(map(str, failed))
             plural = "s" if len(failed) > 1 else ""
-            return _skipped(f"training waits for check{plural} {numbers}", f"needs {numbers}")
+            return self._skipped(f"training waits for check{plural} {numbers}", f"needs {numbers}")
         if not self.captured.digest:
-            return _skipped("training waits for a person: see above", "needs review")
+            return self._skipped("training waits for a person: see above", "needs review")
         try:
             data = self._load_data()
         except DataError as error:
             self._outside = f"full MNIST is needed. {error.problem} {error.hint or ''}".strip()
-            return _skipped(f"full MNIST is not there: {error.problem}", "no full MNIST")
+            return self._skipped(f"full MNIST is not there: {error.problem}", "no full MNIST")
         if data.name != "mnist" and self._data != "auto":
             self._outside = (
                 "full MNIST is needed. Run `eva data fetch`, or point EVA_DATA at a folder that "
                 "holds MNIST/raw."
             )
-            return _skipped(f"{data.name} is here, but only full MNIST counts", "no full MNIST")
+            return self._skipped(
+                f"{data.name} is here, but only full MNIST counts", "no full MNIST"
+            )
         return self._train(data)
+
+    def _skipped(self, message: str, note: str) -> dict[str, Verdict]:
+        """The checks of training, none of which was looked at."""
+        return {
+            name: replace(Verdict.skipped(message, {"note": note}), check=name)
+            for name in self._trained
+        }
 
     def _load_data(self) -> Dataset:
         """The data set that was asked for; what stands in for full MNIST is announced."""
@@ -231,9 +243,10 @@ class Grading:
         if self._entry is None:
             outcome = self._fit(data, facts)
             if isinstance(outcome, Verdict):
-                first, *others = known_checks(trains=True)
-                broken = {first: replace(outcome, check=first)}
-                return broken | _skipped("training did not end", "training stopped", *others)
+                skipped = self._skipped("training did not end", "training stopped")
+                for first in list(skipped)[:1]:
+                    skipped[first] = replace(outcome, check=first)
+                return skipped
             self._entry = outcome
         else:
             self._show("Nothing changed since this was trained; --no-cache trains it again.")
@@ -243,8 +256,8 @@ class Grading:
         if data.name != "mnist":
             best = max(row.test_accuracy for row in run.rows)
             said = f"on {data.name} the best epoch reached {best:.2f} %; only full MNIST counts"
-            return _skipped(said, f"{best:.2f} % on {data.name}")
-        return run_checks(known_checks(trains=True).values(), run, self._limits)
+            return self._skipped(said, f"{best:.2f} % on {data.name}")
+        return run_checks(self._trained.values(), Measured.of_run(run), self.fast)
 
     def _fit(self, data: Dataset, facts: Facts) -> CachedRun | Verdict:
         """Train the captured graph to the end, or say why the loss did not allow it."""
@@ -308,10 +321,3 @@ class _Progress(Callback):
             f"epoch {row.epoch + 1:2d}  train {row.train_accuracy:6.2f} %  "
             f"test {row.test_accuracy:6.2f} %  {row.seconds_train + row.seconds_test:5.1f} s"
         )
-
-
-def _skipped(message: str, note: str, *checks: str) -> dict[str, Verdict]:
-    return {
-        name: replace(Verdict.skipped(message, {"note": note}), check=name)
-        for name in checks or known_checks(trains=True)
-    }

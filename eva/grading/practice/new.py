@@ -121,7 +121,7 @@ def _files(assignment: str | Path) -> dict[str, bytes]:
     except OSError as error:
         raise GradingError(f"{source} can't be read: {error.strerror}.") from error
     found = {name: _rewritten(name, content, source.name) for name, content in found.items()}
-    data = "" if rubric.limits is None else _DATA
+    data = _DATA if rubric.trains else ""
     workflow = _WORKFLOW.format(version=eva.__version__, data=data)
     return found | {
         ".gitignore": _GITIGNORE.encode(),

@@ -6,7 +6,11 @@ the ``conftest.py`` beside it: ``--submission PATH`` would run a file that nobod
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+_PLUGIN = "eva.grading.practice.pytest_plugin"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,3 +22,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PATH_OR_MODULE",
         help="grade this in place of the submission.py beside the tests",
     )
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Register what grades an assignment, also where no ``conftest.py`` of ours is around it.
+
+    That is so in a copy of a folder of ``assignments``: it holds assignment.toml and a submission.
+    """
+    named = [Path(arg.partition("::")[0]) for arg in args if not arg.startswith("-")]
+    for path in named or [Path()]:
+        places = (path, path.parent, *_folders(path))
+        if any((place / "assignment.toml").is_file() for place in places):
+            early_config.pluginmanager.import_plugin(_PLUGIN)
+            return
+
+
+def _folders(path: Path) -> list[Path]:
+    """Folders in a folder: `pytest .` where each assignment is a folder."""
+    try:
+        return [place for place in path.iterdir() if place.is_dir()]
+    except OSError:
+        return []

@@ -1,8 +1,9 @@
 """What an assignment's ``conftest.py`` adds to pytest: options, progress, short failures, a table.
 
 The ``conftest.py`` of an assignment registers this module, once a session however many folders
-there are. A test of an assignment either asks for a verdict by its id, through the fixture
-``answer``, or brings one, to the fixture ``conclude``.
+there are. Where an assignment is about a network, each check of its ``assignment.toml`` is a test
+by itself. Tests of a folder's own ask for a verdict by its id, through the fixture ``answer``, or
+bring one, to the fixture ``conclude``.
 """
 
 from __future__ import annotations
@@ -79,8 +80,37 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--submission: {error}") from error
 
 
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Each check of a rubric is a test, unless the folder brings tests of its own."""
+    if file_path.name != "assignment.toml" or any(file_path.parent.glob("test_*.py")):
+        return None
+    return _Rubric.from_parent(parent, path=file_path)
+
+
+class _Rubric(pytest.File):
+    def collect(self) -> Iterator[pytest.Item]:
+        try:
+            asked = load_assignment(self.path.parent).asked()
+        except EvaError as error:
+            raise self.CollectError(f"{type(error).__name__}: {error}") from error
+        for name, one in asked.items():
+            item = _CheckItem.from_parent(self, name=name)
+            if one.check.trains:
+                item.add_marker(pytest.mark.slow)
+            yield item
+
+
+class _CheckItem(pytest.Item):
+    def runtest(self) -> None:
+        sheet = _sheet(self.config, self.path.parent)
+        _conclude(sheet, _grading(sheet, self.config).verdict(self.name), self.config)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, self.name
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep one submission to one assignment."""
+    """Keep one submission to one assignment, and assignments in their order."""
     ours = [item for item in items if (item.path.parent / "assignment.toml").is_file()]
     folders = sorted({item.path.parent for item in ours})
     if config.getoption("--submission") and len(folders) > 1:
@@ -89,6 +119,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             f"--submission is for one assignment; here are {names}.\n"
             f"  Name one: `pytest {_from_here(folders[0])} --submission ...`."
         )
+    order = {folder: _order(folder) for folder in folders}
+    others = [item for item in items if item not in set(ours)]
+    items[:] = [*others, *sorted(ours, key=lambda item: order[item.path.parent])]
     for item in ours:  # warnings of a student's code, or of PyTorch's, decide nothing
         item.add_marker(pytest.mark.filterwarnings("ignore"))
 
@@ -96,49 +129,60 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def sheet(request: pytest.FixtureRequest) -> Sheet:
     """The sheet of the assignment that the test belongs to."""
-    folder = request.path.parent
-    sheets = request.config.stash[SHEETS]
-    if folder not in sheets:
-        given = request.config.getoption("--submission")
-        target = given[0] if given else _from_here(_entry(folder))
-        sheets[folder] = Sheet(assignment=load_assignment(folder), submission=target)
-    return sheets[folder]
+    return _sheet(request.config, request.path.parent)
 
 
 @pytest.fixture
 def conclude(sheet: Sheet, pytestconfig: pytest.Config) -> Callable[[Verdict], None]:
     """Enter a verdict in the sheet, and end the test as it says."""
-
-    def conclude(verdict: Verdict) -> None:
-        sheet.verdicts[verdict.check] = verdict
-        row = Row(spec=sheet.assignment.checks[verdict.check], verdict=verdict)
-        if verdict.status is Status.FAILED:
-            raise CheckFailed(row.explain(pytestconfig.getoption("--hints")))
-        if verdict.status is not Status.PASSED:
-            pytest.skip(row.explain())
-
-    return conclude
+    return lambda verdict: _conclude(sheet, verdict, pytestconfig)
 
 
 @pytest.fixture
-def answer(
-    sheet: Sheet, conclude: Callable[[Verdict], None], pytestconfig: pytest.Config
-) -> Callable[[str], None]:
+def answer(sheet: Sheet, pytestconfig: pytest.Config) -> Callable[[str], None]:
     """Run a check of a network by its id; the last ones train it, in full view."""
+    return lambda check: _conclude(
+        sheet, _grading(sheet, pytestconfig).verdict(check), pytestconfig
+    )
 
-    def answer(check: str) -> None:
-        if sheet.grading is None:
-            sheet.grading = Grading(
-                sheet.submission,
-                sheet.assignment,
-                data_dir=pytestconfig.getoption("--data-dir"),
-                cache=not pytestconfig.getoption("--no-cache"),
-                show=lambda line: _write_line(pytestconfig, line),
-                training=lambda: _uncaptured(pytestconfig),
-            )
-        conclude(sheet.grading.verdict(check))
 
-    return answer
+def _sheet(config: pytest.Config, folder: Path) -> Sheet:
+    sheets = config.stash[SHEETS]
+    if folder not in sheets:
+        given = config.getoption("--submission")
+        target = given[0] if given else _from_here(_entry(folder))
+        sheets[folder] = Sheet(assignment=load_assignment(folder), submission=target)
+    return sheets[folder]
+
+
+def _grading(sheet: Sheet, config: pytest.Config) -> Grading:
+    if sheet.grading is None:
+        sheet.grading = Grading(
+            sheet.submission,
+            sheet.assignment,
+            data_dir=config.getoption("--data-dir"),
+            cache=not config.getoption("--no-cache"),
+            show=lambda line: _write_line(config, line),
+            training=lambda: _uncaptured(config),
+        )
+    return sheet.grading
+
+
+def _conclude(sheet: Sheet, verdict: Verdict, config: pytest.Config) -> None:
+    sheet.verdicts[verdict.check] = verdict
+    row = Row(spec=sheet.assignment.checks[verdict.check], verdict=verdict)
+    if verdict.status is Status.FAILED:
+        raise CheckFailed(row.explain(config.getoption("--hints")))
+    if verdict.status is not Status.PASSED:
+        pytest.skip(row.explain())
+
+
+def _order(folder: Path) -> int:
+    """Place of an assignment among its neighbors."""
+    try:
+        return load_assignment(folder).order
+    except EvaError:  # said where it is collected
+        return 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -40,7 +40,8 @@ def _result(row: Row) -> Json:
     passed = _PASSED.get(row.verdict.status)
     cause: Json = None
     if passed is not True:
-        help_ = row.spec.hints[0] if row.verdict.status is Status.FAILED else None
+        asks = row.verdict.status is Status.FAILED and row.spec.hints
+        help_ = row.spec.hints[0] if asks else None
         cause = {"rationale": lines(row.verdict.message), "help": help_}
     return {
         "name": row.verdict.check,

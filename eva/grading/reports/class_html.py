@@ -24,7 +24,7 @@ def render(gradebook: Gradebook) -> str:
 
 def _distribution(gradebook: Gradebook) -> list[tuple[str, int]]:
     """Students by whole points, rounded down."""
-    counts = [0] * (gradebook.assignment.points + 1)
+    counts = [0] * (int(gradebook.assignment.points) + 1)
     for grade in gradebook.grades:
         if grade.outcome in (Outcome.GRADED, Outcome.NEEDS_REVIEW):
             counts[int(max(grade.score, 0))] += 1

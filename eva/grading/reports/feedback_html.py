@@ -10,11 +10,11 @@ from eva.grading.reports.page import render_page
 
 def render(gradebook: Gradebook, grade: Grade) -> str:
     """HTML text; a hidden check shows that it exists, and no more, and so do the curves with it."""
-    limits = gradebook.assignment.network_limits()
+    decisive = gradebook.assignment.decisive
     drawing = None
     if grade.trained and not visible.hides_training(grade):
         series = [(f"seed {t.index + 1}", t.accuracies) for t in grade.trained]
-        drawing = accuracy_curves(series, limits.accuracy)
+        drawing = accuracy_curves(series, decisive.target if decisive else 0.0)
     return render_page(
         "feedback.html",
         book=gradebook,
@@ -23,6 +23,8 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
         possible=visible.possible(gradebook),
         hides=visible.hides(grade),
         reason="" if grade.outcome is Outcome.GRADED else visible.reason(grade),
-        limits=limits,
+        target=decisive.target if decisive else None,
+        words=decisive.check.words if decisive else "last",
+        last=int(decisive.numbers.get("last_epochs", 1)) if decisive else 1,
         curves=drawing,
     )

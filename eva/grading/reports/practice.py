@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eva.grading.checks.report import Report
 from eva.grading.checks.verdict import Status
-from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome, Trained
+from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome, Trained, trained_of
 from eva.grading.cohort.late import Lateness
 
 
@@ -45,8 +45,7 @@ def _grade(report: Report) -> Grade:
 
 
 def _trained(report: Report) -> tuple[Trained, ...]:
-    if report.run is None or not report.run.rows or report.assignment.limits is None:
+    if report.run is None or not report.run.rows:
         return ()
     accuracies = tuple(row.test_accuracy for row in report.run.rows)
-    last = accuracies[-report.assignment.limits.last_epochs :]
-    return (Trained(index=report.run.seed, accuracies=accuracies, lowest=min(last)),)
+    return (trained_of(report.run.seed, accuracies, report.assignment),)

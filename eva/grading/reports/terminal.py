@@ -18,11 +18,12 @@ _STYLES = {
 
 def summary_table(gradebook: Gradebook) -> Table:
     """One line a student: points, outcome, parameters, accuracy, and what to look at."""
-    limits = gradebook.assignment.network_limits()
+    decisive = gradebook.assignment.decisive
+    what = decisive.title if decisive else "the last epoch"
     counts = [f"{gradebook.count(each)} {each.value}" for each in Outcome if gradebook.count(each)]
     table = Table(
         title=f"{plain(gradebook.assignment.name)}: {', '.join(counts)}",
-        caption=f"lowest %: of the last {limits.last_epochs} epochs, median over the seeds",
+        caption=f"accuracy: what decides ({plain(what)}), median over the seeds",
         box=None,
         header_style="dim",
         title_style="bold",
@@ -32,7 +33,7 @@ def summary_table(gradebook: Gradebook) -> Table:
         ("points", "right"),
         ("outcome", "left"),
         ("parameters", "right"),
-        ("lowest %", "right"),
+        ("accuracy", "right"),
         ("seeds", "right"),
         ("look at", "left"),
     ):
@@ -40,7 +41,7 @@ def summary_table(gradebook: Gradebook) -> Table:
     for grade in gradebook.grades:
         table.add_row(
             Text(plain(grade.student)),
-            f"{grade.score:g}/{gradebook.assignment.points}",
+            f"{grade.score:g}/{gradebook.assignment.points:g}",
             Text(grade.outcome.value, style=_STYLES[grade.outcome]),
             "" if grade.parameters is None else f"{grade.parameters:,}",
             "" if grade.median is None else f"{grade.median:.2f}",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from eva.grading.checks.report import Row
+from eva.grading.checks.rubric import Points, sum_points
 from eva.grading.checks.verdict import Status
 from eva.grading.cohort.gradebook import Grade, Gradebook
-
-_OF_TRAINING = ("reaches", "holds")
 
 
 def rows(grade: Grade) -> list[Row]:
@@ -21,7 +20,8 @@ def hides(grade: Grade) -> bool:
 
 def hides_training(grade: Grade) -> bool:
     """Whether accuracies would give a hidden check away."""
-    return any(row.spec.hidden and row.verdict.check in _OF_TRAINING for row in grade.report.rows)
+    trained = grade.report.assignment.asked(trains=True)
+    return any(row.spec.hidden and row.verdict.check in trained for row in grade.report.rows)
 
 
 def reason(grade: Grade) -> str:
@@ -39,9 +39,10 @@ def score(grade: Grade) -> float:
     return round(max(sum(row.earned for row in rows(grade)) - grade.lateness.penalty, 0.0), 2)
 
 
-def possible(gradebook: Gradebook) -> int:
+def possible(gradebook: Gradebook) -> Points:
     """Points that visible checks are worth."""
-    return sum(spec.points for spec in gradebook.assignment.checks.values() if not spec.hidden)
+    checks = gradebook.assignment.checks.values()
+    return sum_points(spec.points for spec in checks if not spec.hidden)
 
 
 def passed(grade: Grade) -> bool:

@@ -35,7 +35,7 @@ def _cells(gradebook: Gradebook, grade: Grade) -> list[str]:
     statuses = [row.verdict.status.value for row in grade.report.rows if not row.spec.hidden]
     parameters = "" if grade.parameters is None else f"{grade.parameters:,}"
     median = "" if grade.median is None else f"{grade.median:.2f} %"
-    score = f"{grade.score:g}/{gradebook.assignment.points}"
+    score = f"{grade.score:g}/{gradebook.assignment.points:g}"
     return [markdown(grade.student), score, grade.outcome.value, parameters, median, *statuses]
 
 

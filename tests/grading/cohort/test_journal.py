@@ -24,7 +24,7 @@ def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "journal.jsonl"
     with Journal(path, dict(FACTS), SEAL) as journal:
         journal.append({"kind": "class", "students": [{"student": "a"}]})
-        journal.append({"kind": "static", "key": "k", "result": dict(RESULT)})
+        journal.append({"kind": "static", "key": "k", "checks": "", "result": dict(RESULT)})
         journal.append(_seed("d", 0))
     contents = read_journals([path], SEAL)
     assert contents.facts == FACTS

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eva.grading.checks.rubric import NetworkLimits
+from eva.grading.checks.rubric import load_assignment
 from eva.grading.checks.verdict import Status
 from eva.grading.judge.judge import SeedResult, secret_seed
 from eva.grading.judge.statistics import decide, seeds_wanted
 
-LIMITS = NetworkLimits(parameters=(10_000, 8_000), epochs=15, accuracy=99.4, last_epochs=4)
+LIMITS = load_assignment("mnist_8k")
 SECRET = b"sixteen bytes or more"
 
 

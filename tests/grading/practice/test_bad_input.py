@@ -6,8 +6,8 @@ import pytest
 
 import eva
 from eva.errors import SubmissionError
-from eva.grading.checks.check import known_checks
 from eva.grading.checks.fast import run_fast_checks
+from eva.grading.checks.rubric import load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.graph.capture import capture
 from eva.submission import load_submission
@@ -44,7 +44,7 @@ def graded(folder: Path, source: str) -> dict[str, Verdict]:
     path = folder / "submission.py"
     path.write_text(source)
     verdicts = run_fast_checks(capture(path))
-    assert [v.check for v in verdicts] == list(known_checks(trains=False))
+    assert [v.check for v in verdicts] == list(load_assignment("mnist_8k").asked(trains=False))
     return {v.check: v for v in verdicts}
 
 
@@ -139,7 +139,7 @@ def test_model_without_a_recipe_is_checked_all_the_same(tmp_path: Path) -> None:
 def test_what_depends_on_a_missing_model_is_skipped_with_the_reason(tmp_path: Path) -> None:
     verdicts = graded(tmp_path, "def build_model(:\n")
     skipped = [v for v in verdicts.values() if v.status == Status.SKIPPED]
-    assert [v.check for v in skipped] == list(known_checks(trains=False))[1:]
+    assert [v.check for v in skipped] == list(load_assignment("mnist_8k").asked(trains=False))[1:]
     assert all("not looked at, as" in v.message for v in skipped)
 
 
