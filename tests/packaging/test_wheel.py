@@ -18,7 +18,7 @@ from fresh import ROOT, build, environment, requirements
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links files as POSIX does")
 
-STARTER = {"README.md", "submission.py", "test_mnist_8k.py", "conftest.py", "assignment.toml"}
+STARTER = {"README.md", "submission.py", "conftest.py", "assignment.toml"}
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@ def _learns(node: Node) -> bool:
 
 
 def _writes_buffers(graph: Graph) -> bool:
-    stored = {one.name for one in graph.stored}
+    stored = {one.name for one in graph.stored if one.data.is_floating_point()}
     normal = set().union(*_NORMALIZATIONS.values())
     nodes = [node for node in graph.train.nodes if base(node) not in normal]
     return any(stored.intersection(overwritten(node)) for node in nodes)

@@ -14,7 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from eva.grading.cohort import unpack
 from eva.grading.cohort.unpack import MAX_ITEMS, Refused
-from eva.grading.cohort.uploads import ARCHIVES, ArchiveEntry, EntryKind, Upload, is_noise
+from eva.grading.cohort.uploads import (
+    ARCHIVES,
+    ArchiveEntry,
+    EntryKind,
+    Upload,
+    is_download,
+    is_noise,
+)
 from eva.submission import ENTRIES
 
 MAX_BYTES = 2_000_000  # of one student's .py files together
@@ -60,11 +67,13 @@ def _each(upload: Upload, entries: list[ArchiveEntry]) -> Iterator[Upload]:
     for entry in entries:
         path = entry.path.relative_to(around)
         tops.setdefault(path.parts[0], []).append(replace(entry, path=path))
-    if len(tops) == 1 or any(top.lower() in ENTRIES for top in tops):
+    name = os.path.basename(around) or upload.student
+    made = not upload.if_downloaded or is_download(list(tops), name)
+    if len(tops) == 1 or any(top.lower() in ENTRIES for top in tops) or not made:
         yield replace(upload, entries=tuple(entries))
         return
     for top in sorted(tops):
-        yield replace(upload, top=top, entries=tuple(tops[top]))
+        yield replace(upload, top=top, below=around, entries=tuple(tops[top]))
 
 
 def _entries(upload: Upload) -> Iterator[ArchiveEntry]:
@@ -96,7 +105,21 @@ def _in_folder(upload: Upload) -> Iterator[ArchiveEntry]:
             count += 1
             if count > MAX_ITEMS:
                 raise Refused(f"it holds more than {MAX_ITEMS:,} files")
-            yield _on_disk(path, upload)
+            yield from _with_inner(path, upload)
+
+
+def _with_inner(path: Path, upload: Upload) -> Iterator[ArchiveEntry]:
+    """A file; of an archive that can be opened, what lies in it below its name."""
+    entry = _on_disk(path, upload)
+    if entry.kind is EntryKind.FILE and path.name.lower().endswith(ARCHIVES):
+        try:
+            found = list(_in_archive(path, MAX_BYTES))
+        except (Refused, OSError):  # then it is a file like any other, and named in the refusal
+            found = []
+        if found:
+            yield from (replace(each, path=entry.path / each.path) for each in found)
+            return
+    yield entry
 
 
 def _on_disk(path: Path, upload: Upload) -> ArchiveEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,8 @@ class HandedIn:
         refusal: Why it can't be graded; None where it can.
         flags: What an instructor should know, such as a student whom the roster lacks.
         roster: Dates and names from the roster.
+        name: Of the student, where a course system's download has it.
+        attempt: Sorts attempts of one student by time; empty where there is one.
     """
 
     student: str
@@ -41,11 +44,14 @@ class HandedIn:
     refusal: str | None = None
     flags: tuple[str, ...] = ()
     roster: RosterLine | None = None
+    name: str = ""
+    attempt: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("student", "source", "refusal"):
+        for name in ("student", "source", "refusal", "name"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, printable(getattr(self, name)))
+        object.__setattr__(self, "student", unicodedata.normalize("NFC", self.student))
 
     @property
     def digest(self) -> str:
@@ -67,18 +73,27 @@ class HandedIn:
             "refusal": self.refusal,
             "flags": list(self.flags),
             "roster": None if self.roster is None else self.roster.to_json(),
+            "attempt": self.attempt,
         }
 
 
 def read_upload(upload: Upload) -> HandedIn:
     """Read an opened upload; anything but a few small regular files is a refusal."""
+    refusal = None
     try:
         if upload.refusal is not None:
             raise Refused(upload.refusal)
         files = _files(upload.entries)
     except (Refused, OSError) as why:
-        return HandedIn(student=upload.student, source=upload.source, refusal=reason_of(why))
-    return HandedIn(student=upload.student, source=upload.source, files=files)
+        files, refusal = {}, reason_of(why)
+    return HandedIn(
+        student=upload.student,
+        source=upload.source,
+        files=files,
+        refusal=refusal,
+        name=upload.name,
+        attempt=upload.attempt,
+    )
 
 
 def _files(entries: Sequence[ArchiveEntry]) -> dict[str, bytes]:

@@ -7,23 +7,45 @@ that one bad upload never stops a class, and nothing that was handed in vanishes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, tzinfo
+from enum import StrEnum
 from pathlib import Path
 
 from eva.errors import GradingError
-from eva.grading.cohort.archives import MAX_CLASS_BYTES, open_upload
+from eva.grading.cohort.archives import MAX_BYTES, MAX_CLASS_BYTES, open_upload
 from eva.grading.cohort.handed_in import HandedIn, read_upload
 from eva.grading.cohort.roster import RosterLine, read_roster
-from eva.grading.cohort.uploads import MAX_SUBMISSIONS, find_uploads
+from eva.grading.cohort.systems import identify
+from eva.grading.cohort.unpack import Refused
+from eva.grading.cohort.uploads import MAX_SUBMISSIONS, Upload, find_uploads
 
 
-def stage(paths: Sequence[str | Path]) -> list[HandedIn]:
+class Attempt(StrEnum):
+    """Which of several attempts of one student counts."""
+
+    LAST = "last"
+    BEST = "best"
+
+
+def stage(
+    paths: Sequence[str | Path],
+    *,
+    attempt: Attempt = Attempt.LAST,
+    columns: Mapping[str, str] | None = None,
+    zone: tzinfo = UTC,
+) -> list[HandedIn]:
     """Collect what a class has handed in, in a fixed order.
 
     Args:
-        paths: A folder or an archive of submissions, or submissions (a .py file, a folder or
-            archive with submission.py), and at most one roster (a .csv file).
+        paths: A folder or an archive of submissions, also as a course system gives it; or
+            submissions (a .py file, a folder or archive with submission.py); and at most one
+            roster (a .csv file).
+        attempt: Which one counts where a download holds several of one student.
+        columns: Of the roster; see :func:`~eva.grading.cohort.roster.read_roster`.
+        zone: Of dates in the roster that name none.
 
     Raises:
         GradingError: A path is not there, nothing was found, or the class is too large.
@@ -32,21 +54,21 @@ def stage(paths: Sequence[str | Path]) -> list[HandedIn]:
     rosters = [path for path in named if path.suffix.lower() == ".csv"]
     if len(rosters) > 1:
         raise GradingError(f"one roster is enough, {len(rosters)} were given.")
-    lines = read_roster(rosters[0]) if rosters else []
+    lines = read_roster(rosters[0], columns=columns, zone=zone) if rosters else []
     home = rosters[0].parent if rosters else Path()
+    uploads: list[Upload] = []
+    for upload in find_uploads([path for path in named if path not in rosters], lines, home):
+        uploads += open_upload(upload)
+        if len(uploads) > MAX_SUBMISSIONS:
+            raise _too_large()
     hand_ins: list[HandedIn] = []
     size = 0
-    for upload in find_uploads([path for path in named if path not in rosters], lines, home):
-        for opened in open_upload(upload):
-            hand_ins.append(read_upload(opened))
-            size += sum(map(len, hand_ins[-1].files.values()))
-            if size > MAX_CLASS_BYTES or len(hand_ins) > MAX_SUBMISSIONS:
-                raise GradingError(
-                    f"the class holds more than {MAX_CLASS_BYTES:,} bytes of Python, or more than "
-                    f"{MAX_SUBMISSIONS:,} submissions.",
-                    "Grade it in parts.",
-                )
-    hand_ins = _one_each(_enrolled(hand_ins, lines) if lines else hand_ins)
+    for upload in identify(uploads, _list_of_gradescope(uploads)):
+        hand_ins.append(read_upload(upload))
+        size += sum(map(len, hand_ins[-1].files.values()))
+        if size > MAX_CLASS_BYTES:
+            raise _too_large()
+    hand_ins = _one_each(_enrolled(hand_ins, lines) if lines else hand_ins, attempt)
     if not hand_ins:
         raise GradingError(
             f"no submission in {', '.join(map(str, paths))}.",
@@ -55,26 +77,92 @@ def stage(paths: Sequence[str | Path]) -> list[HandedIn]:
     return sorted(hand_ins, key=lambda one: (one.student, one.source))
 
 
+def _too_large() -> GradingError:
+    return GradingError(
+        f"the class holds more than {MAX_CLASS_BYTES:,} bytes of Python, or more than "
+        f"{MAX_SUBMISSIONS:,} submissions.",
+        "Grade it in parts.",
+    )
+
+
+def _list_of_gradescope(uploads: Sequence[Upload]) -> str | None:
+    """Text of ``submission_metadata.yml``, where one lies among the uploads."""
+    for upload in uploads:
+        if upload.top_name == "submission_metadata.yml" and len(upload.entries) == 1:
+            try:
+                return upload.entries[0].read(MAX_BYTES).decode("utf-8", "replace")
+            except (Refused, OSError):
+                return None
+    return None
+
+
 def _enrolled(hand_ins: list[HandedIn], lines: Sequence[RosterLine]) -> list[HandedIn]:
     """Give everybody their dates; who is missing, or unknown, becomes visible."""
-    by_student = _by_student(hand_ins)
+    by_student = _by_student(_by_name(hand_ins, lines))
     enrolled: list[HandedIn] = []
+    taken: set[str] = set()
     for line in lines:
-        mine = by_student.pop(line.student, [])
+        id_ = line.student
+        if id_ not in by_student and line.group in by_student:
+            id_ = line.group
+        taken.add(id_)
+        mine = [replace(one, student=line.student) for one in by_student.get(id_, [])]
         if line.problem is not None:
             mine = [replace(one, files={}, refusal=line.problem) for one in mine]
         why = line.problem or "nothing was handed in"
         mine = mine or [HandedIn(student=line.student, source=line.place, refusal=why)]
         enrolled += [replace(one, roster=line) for one in mine]
-    for strangers in by_student.values():
-        enrolled += [replace(one, flags=(*one.flags, "not in the roster")) for one in strangers]
+    for student, strangers in by_student.items():
+        if student not in taken:
+            enrolled += [replace(one, flags=(*one.flags, "not in the roster")) for one in strangers]
     return enrolled
 
 
-def _one_each(hand_ins: list[HandedIn]) -> list[HandedIn]:
-    """Where several claim one id, the only one that can be graded counts, or else none does."""
+def _by_name(hand_ins: list[HandedIn], lines: Sequence[RosterLine]) -> list[HandedIn]:
+    """Ids of the roster for those whose own id is not in it, but whose name is, once."""
+    known = {line.student for line in lines} | {line.group for line in lines}
+    names: dict[str, set[str]] = {}
+    for line in lines:
+        for name in _spellings(line):
+            names.setdefault(name, set()).add(line.student)
+    found = []
+    for one in hand_ins:
+        ids = names.get(_letters(one.name), set()) if one.student not in known else set()
+        found.append(replace(one, student=min(ids)) if len(ids) == 1 else one)
+    return found
+
+
+def _spellings(line: RosterLine) -> set[str]:
+    """A student's name as systems put it together, without all but its letters."""
+    first, last = line.first_name, line.last_name
+    said = {line.name, f"{first} {last}", f"{last} {first}"}
+    if "," in line.name:
+        last, _, first = line.name.partition(",")
+        said |= {f"{first} {last}", f"{last} {first}"}
+    return {name for name in map(_letters, said) if name}
+
+
+def _letters(name: str) -> str:
+    name = unicodedata.normalize("NFC", name).casefold()
+    return "".join(char for char in name if char.isalnum())
+
+
+def _one_each(hand_ins: list[HandedIn], attempt: Attempt) -> list[HandedIn]:
+    """Where several claim one id, the only one that can be graded counts, or else none does.
+
+    Attempts of one student, which a course system numbers, are no such case: the last one counts,
+    or all are graded, and the gradebook takes the best.
+    """
     each: list[HandedIn] = []
     for mine in _by_student(hand_ins).values():
+        attempts = {one.attempt for one in mine}
+        if len(mine) > 1 and "" not in attempts and len(attempts) == len(mine):
+            mine = sorted(mine, key=lambda one: one.attempt)
+            if attempt is Attempt.LAST:
+                flag = f"attempt {len(mine)} of {len(mine)}"
+                mine = [replace(mine[-1], flags=(*mine[-1].flags, flag))]
+            each += mine
+            continue
         whole = [one for one in mine if one.refusal is None]
         if len(mine) > 1 and len(whole) == 1:
             flags = [f"{one.source}: {one.refusal}" for one in mine if one.refusal is not None]
@@ -82,7 +170,7 @@ def _one_each(hand_ins: list[HandedIn]) -> list[HandedIn]:
         elif len(mine) > 1:
             sources = ", ".join(sorted(one.source for one in mine))
             why = f"several submissions have this id: {sources}"
-            each += [replace(one, files={}, refusal=why) for one in mine]
+            each += [replace(one, files={}, refusal=why, attempt="") for one in mine]
         else:
             each += mine
     return each

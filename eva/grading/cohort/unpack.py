@@ -10,12 +10,14 @@ References:
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from typing import IO
 
 Read = Callable[[int], bytes]
 
@@ -23,6 +25,8 @@ MAX_ITEMS = 20_000  # entries of one folder or archive
 MAX_UNPACKED = 1_000_000_000  # bytes that an archive may unpack to
 MAX_MEMBER = 2_000_000  # bytes of a .py file; larger ones are listed, never read
 MAX_NOTEBOOK = 10_000_000  # bytes of a notebook, with its pictures; likewise
+MAX_INNER = 50_000_000  # bytes of an archive in an archive; a larger one is listed, never opened
+MAX_DEPTH = 2  # archives in an archive, one in the other
 MAX_NAME = 1000  # characters of a name
 SECONDS = 8  # of computing, for one archive
 MEMORY = 512_000_000  # bytes of address space, likewise
@@ -49,7 +53,8 @@ class Writer:
         if len(name) > MAX_NAME:
             raise Refused(f"the name {name[:60]!r}... in the archive is too long")
         content = b""
-        wanted = kind == FILE and name.lower().endswith((".py", ".ipynb")) and self._left > 0
+        read_here = (".py", ".ipynb", "_metadata.yml")
+        wanted = kind == FILE and name.lower().endswith(read_here) and self._left > 0
         if wanted:
             content = read(min(most_of(name), self._left) + 1)
             self._left -= len(content)
@@ -68,8 +73,8 @@ def most_of(name: str) -> int:
     return MAX_NOTEBOOK if name.lower().endswith(".ipynb") else MAX_MEMBER
 
 
-def read_zip(path: str, writer: Writer) -> None:
-    """Write all entries of a zip archive."""
+def read_zip(path: str | IO[bytes], writer: Writer, inside: str = "", depth: int = 0) -> None:
+    """Write all entries of a zip archive, and those of zip archives in it below their names."""
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_ITEMS:
@@ -87,7 +92,48 @@ def read_zip(path: str, writer: Writer) -> None:
                     return file.read(most)
 
             kind = LINK if stat.S_ISLNK(info.external_attr >> 16) else FILE
-            writer.entry(info.filename, kind, info.file_size, read)
+            name = inside + name_of(info)
+            small = info.file_size <= MAX_INNER and depth < MAX_DEPTH
+            if kind == FILE and small and name.lower().endswith(".zip"):
+                content = io.BytesIO(read(MAX_INNER))
+                if zipfile.is_zipfile(content):
+                    read_zip(content, writer, f"{name}/", depth + 1)
+                    continue
+            writer.entry(name, kind, info.file_size, read)
+
+
+def name_of(info: zipfile.ZipInfo) -> str:
+    """Name of an entry, whose encoding old programs do not say.
+
+    Python reads it as CP437. Where its bytes are UTF-8, or Chinese of GBK, they are read as that.
+    """
+    if info.flag_bits & 0x800 or info.filename.isascii():
+        return info.filename
+    try:
+        raw = info.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return info.filename
+    for encoding in ("utf-8", "gb2312", "gbk"):
+        try:
+            name = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if encoding != "gbk" or _common_chinese(name):
+            return name
+    return info.filename
+
+
+def _common_chinese(name: str) -> bool:
+    """Whether half of a name's letters beyond ASCII are in GB2312, so that GBK is no accident."""
+    letters = [char for char in name if ord(char) > 127]
+    common = 0
+    for char in letters:
+        try:
+            char.encode("gb2312")
+        except UnicodeEncodeError:
+            continue
+        common += 1
+    return 2 * common >= len(letters)
 
 
 def read_tar(path: str, writer: Writer) -> None:

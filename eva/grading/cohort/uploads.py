@@ -6,6 +6,7 @@ what lies at its top. What lies inside of one student's folder or archive names 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,23 +57,47 @@ class Upload:
         path: Where it is.
         line: Of the roster, where that names this path; None where its name is the id.
         of_class: Whether what lies at its top is a student each.
+        if_downloaded: Only where names at its top have the form of a course system.
         top: Which of these this is; empty for the whole upload.
+        below: Folder of the archive that this lies in; empty at its root.
         entries: What lies in it, seen from there; nothing before it was opened.
         refusal: Why it can't be opened; None where it can.
+        id: That a course system's name gives; empty where the name itself is the id.
+        name: Of the student, likewise.
+        attempt: Sorts attempts of one student by time; empty where there is one.
     """
 
     path: Path
     line: RosterLine | None = None
     of_class: bool = False
+    if_downloaded: bool = False
     top: str = ""
+    below: str = ""
     entries: tuple[ArchiveEntry, ...] = ()
     refusal: str | None = None
+    id: str = ""
+    name: str = ""
+    attempt: str = ""
+
+    @property
+    def top_name(self) -> str:
+        """Name that the class's folder or archive gives it, with its ending."""
+        return self.top or self.path.name
+
+    @property
+    def around(self) -> str:
+        """Name of the folder or archive that it lies in."""
+        if not self.top:
+            return self.path.parent.name
+        return PurePath(self.below).name or student_of(PurePath(self.path.name))
 
     @property
     def student(self) -> str:
         """Id; of a whole class, the archive's name."""
         if self.line is not None:
             return self.line.student
+        if self.id:
+            return self.id
         if not self.top:
             return student_of(self.path)
         folder = len(self.entries[0].path.parts) > 1
@@ -140,19 +165,41 @@ def student_of(path: PurePath) -> str:
     return name[: len(name) - len(ending)] or name
 
 
+def is_download(names: Sequence[str], around: str) -> bool:
+    """Whether a course system has made these names, which lie in a folder or archive ``around``."""
+    count = sum(_DOWNLOADED.search(name) is not None for name in names)
+    return 2 * count > len(names) or (around.endswith("-submissions") and len(names) > 1)
+
+
+_DOWNLOADED = re.compile(
+    r"_\d+_\d+_.+|_attempt_\d{4}-|_assignsubmission_|^\d+-\d+ ?- |^submission_(\d+$|metadata)"
+)
+
+
 def is_noise(path: PurePath) -> bool:
     """Whether a file manager, an editor or an interpreter has put this beside students' files."""
     return path.name.startswith("._") or not _NOISE.isdisjoint(map(str.lower, path.parts))
 
 
 def _in_folder(path: Path) -> list[Upload]:
-    """A folder with submission.py is one submission; else all that lies in it is one each."""
+    """A folder with submission.py is one submission; else all that lies in it is one each.
+
+    A folder that holds a single archive or a single folder is what a download was unpacked to.
+    """
     try:
         inside = sorted(path.iterdir())
     except OSError as error:
         raise GradingError(f"{path} can't be listed: {error.strerror}.") from error
     if any(each.name.lower() in ENTRIES for each in inside):
         return [Upload(path=path)]
+    real = [each for each in inside if not is_noise(PurePath(each.name))]
+    if len(real) == 1 and not real[0].is_symlink():
+        if real[0].is_dir():
+            deeper = _in_folder(real[0])
+            if is_download([one.path.name for one in deeper], real[0].name):
+                return deeper
+        elif real[0].name.lower().endswith(ARCHIVES):
+            return [Upload(path=real[0], of_class=True, if_downloaded=True)]
     return [
         Upload(path=each, refusal="it is a symbolic link" if each.is_symlink() else None)
         for each in inside
