@@ -18,7 +18,7 @@ from eva.grading.checks.verdict import Verdict
 from eva.grading.graph.candidate import Candidate
 from eva.grading.graph.execution import GraphModule, observe
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.helpers import arguments, draws, live_nodes, overwritten, seen_values
+from eva.grading.graph.helpers import arguments_of, draws, live_nodes, overwritten, seen_values
 from eva.grading.graph.nodes import Node, Program
 from eva.grading.graph.trial import first_line
 from eva.json_types import Json
@@ -67,7 +67,7 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Operations = Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_known)]
-Count = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 @check("uses", needs=("imports",))
@@ -121,7 +121,7 @@ def _holds(name: str, graph: Graph, nodes: list[Node], candidate: Candidate) -> 
 
 def _learns(node: Node) -> bool:
     """A normalization by the batch's own numbers; one that is left in eval mode is none."""
-    return arguments(node).get("training", True) is not False
+    return arguments_of(node).get("training", True) is not False
 
 
 def _writes_buffers(graph: Graph) -> bool:
@@ -157,14 +157,14 @@ def no_linear(candidate: Candidate) -> Verdict:
     return Verdict.passed(f"{title}: there is none.")
 
 
-Ends = Literal["global_average_pooling", "fully_connected"]
+Ending = Literal["global_average_pooling", "fully_connected"]
 
 
 @check("head", needs=("imports",))
 def head(
     candidate: Candidate,
     *,
-    one_of: Annotated[tuple[Ends, ...], Field(strict=False, min_length=1)],
+    one_of: Annotated[tuple[Ending, ...], Field(strict=False, min_length=1)],
 ) -> Verdict:
     """The network ends in one of these: global average pooling, or a fully connected layer."""
     title = f"ends in {_listed(one_of, 'or').replace('_', ' ')}"
@@ -187,7 +187,7 @@ def head(
 
 @check("receptive_field", needs=("shapes",))
 def receptive_field(
-    candidate: Candidate, *, at_least: Count, of: Literal["scores", "last_map"] = "scores"
+    candidate: Candidate, *, at_least: AtLeastOne, of: Literal["scores", "last_map"] = "scores"
 ) -> Verdict:
     """Units at the end see so many pixels along both axes.
 
@@ -215,7 +215,7 @@ def receptive_field(
 
 
 @check("mult_adds", needs=("shapes",))
-def mult_adds(candidate: Candidate, *, below: Count) -> Verdict:
+def few_mult_adds(candidate: Candidate, *, below: AtLeastOne) -> Verdict:
     """An image takes fewer multiply-adds than this in eval mode."""
     title = f"fewer than {below:,} multiply-adds"
     if candidate.graph is None:

@@ -54,7 +54,7 @@ class Named:
     receipt: bool = False
 
 
-Form = Callable[[str], Named | None]
+NameForm = Callable[[str], Named | None]
 
 
 def identify(uploads: Sequence[Upload], text: str | None = None) -> list[Upload]:
@@ -141,7 +141,7 @@ def _brightspace(name: str) -> Named | None:
     return Named(id=found["id"], name=found["name"], attempt=at.isoformat())
 
 
-def _classroom(works: Sequence[Upload]) -> Form:
+def _classroom(works: Sequence[Upload]) -> NameForm:
     """Folders ``SLUG-submissions/SLUG-STUDENT``, as GitHub's command clones them."""
     around = {one.around.removesuffix("-submissions") for one in works}
     slug = around.pop() if len(around) == 1 else ""
@@ -155,7 +155,7 @@ def _classroom(works: Sequence[Upload]) -> Form:
     return form
 
 
-def _gradescope(text: str) -> Form:
+def _gradescope(text: str) -> NameForm:
     """Folders ``submission_N``, and a list of who each of them is."""
     known: dict[str, Named] = {}
     folder, values = "", dict[str, str]()

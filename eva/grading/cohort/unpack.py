@@ -92,7 +92,7 @@ def read_zip(path: str | IO[bytes], writer: Writer, inside: str = "", depth: int
                     return file.read(most)
 
             kind = LINK if stat.S_ISLNK(info.external_attr >> 16) else FILE
-            name = inside + name_of(info)
+            name = inside + zip_name(info)
             small = info.file_size <= MAX_INNER and depth < MAX_DEPTH
             if kind == FILE and small and name.lower().endswith(".zip"):
                 content = io.BytesIO(read(MAX_INNER))
@@ -102,7 +102,7 @@ def read_zip(path: str | IO[bytes], writer: Writer, inside: str = "", depth: int
             writer.entry(name, kind, info.file_size, read)
 
 
-def name_of(info: zipfile.ZipInfo) -> str:
+def zip_name(info: zipfile.ZipInfo) -> str:
     """Name of an entry, whose encoding old programs do not say.
 
     Python reads it as CP437. Where its bytes are UTF-8, or Chinese of GBK, they are read as that.
