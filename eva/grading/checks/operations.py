@@ -157,14 +157,14 @@ def no_linear(candidate: Candidate) -> Verdict:
     return Verdict.passed(f"{title}: there is none.")
 
 
-Ending = Literal["global_average_pooling", "fully_connected"]
+HeadKind = Literal["global_average_pooling", "fully_connected"]
 
 
 @check("head", needs=("imports",))
 def head(
     candidate: Candidate,
     *,
-    one_of: Annotated[tuple[Ending, ...], Field(strict=False, min_length=1)],
+    one_of: Annotated[tuple[HeadKind, ...], Field(strict=False, min_length=1)],
 ) -> Verdict:
     """The network ends in one of these: global average pooling, or a fully connected layer."""
     title = f"ends in {_listed(one_of, 'or').replace('_', ' ')}"
