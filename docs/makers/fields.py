@@ -100,29 +100,34 @@ def growing_picture() -> str:
         for x, v in enumerate(row)
         if v > 20
     )
-    boxes, said = [], []
+    boxes: list[tuple[int, str, slice, slice]] = []
+    convolutions = 0
     for call in leaves():
+        convolutions += isinstance(call.module, nn.Conv2d)
         found = call.output_rf
         assert found is not None
         middle = call.output_sizes[0][-1] // 2
         rows, columns = found.region((middle, middle))
-        if found.size[0] in said:
+        if any(found.size[0] == size for size, *_ in boxes):
             continue
-        said.append(found.size[0])
-        boxes.append(
-            f'<rect class="field" x="{columns.start * CELL}" y="{rows.start * CELL}" '
-            f'width="{(columns.stop - columns.start) * CELL}" '
-            f'height="{(rows.stop - rows.start) * CELL}"/>'
+        kinds = {nn.Conv2d: f"convolution {convolutions}", nn.MaxPool2d: "max-pool"}
+        name = kinds.get(type(call.module), "mean")
+        boxes.append((found.size[0], name, rows, columns))
+    drawn, side, step = [], 28 * CELL, 28 * CELL / (len(boxes) + 1)
+    for row, (size, name, rows, columns) in enumerate(reversed(boxes), start=1):
+        left, top, right = columns.start * CELL, rows.start * CELL, columns.stop * CELL
+        drawn.append(
+            f'<rect class="field" x="{left}" y="{top}" width="{right - left}" '
+            f'height="{(rows.stop - rows.start) * CELL}"><title>{name}: {size} pixels</title></rect>'
+            f'<path class="lead" d="M{right} {top}L{side + CELL} {row * step:.0f}"/>'
+            f'<text x="{side + 1.5 * CELL}" y="{row * step + 4:.0f}">{name}: {size}</text>'
         )
-    sizes = ", ".join(map(str, said))
-    label = (
-        f"A handwritten digit and nested squares of {sizes} pixels: "
-        "what one unit of each layer sees."
-    )
+    sizes = ", ".join(f"{size} after {name}" for size, name, *_ in boxes)
+    label = f"A handwritten digit. Nested squares show what one unit sees, in pixels: {sizes}."
     return (
-        f'<svg class="growing" viewBox="-3 -3 {28 * CELL + 6} {28 * CELL + 6}" role="img" '
-        f'aria-label="{label}">\n<rect class="paper" width="{28 * CELL}" height="{28 * CELL}"/>\n'
-        f'<g class="ink" transform="scale({CELL})">{pixels}</g>\n{"".join(boxes)}\n</svg>'
+        f'<svg class="growing" viewBox="-3 -3 {side + 12 * CELL} {side + 6}" role="img" '
+        f'aria-label="{label}">\n<rect class="paper" width="{side}" height="{side}"/>\n'
+        f'<g class="ink" transform="scale({CELL})">{pixels}</g>\n{"".join(drawn)}\n</svg>'
     )
 
 

@@ -92,9 +92,17 @@ function think() {
   answer();
 }
 
-function answer() {
+const AT_ONCE = 4; // digits that are read before the page may answer to somebody
+
+/** Reads all draws, a few at a time; a new set of draws ends it. */
+async function answer() {
   const drawings = shown.slice(digits.length);
-  for (const one of drawings) one.answer = read(one.pixels);
+  said.textContent = "Reading ...";
+  for (let i = 0; i < drawings.length; i++) {
+    if (i % AT_ONCE === 0) await new Promise((resume) => setTimeout(resume));
+    if (drawings[0] !== shown[digits.length]) return;
+    drawings[i].answer = read(drawings[i].pixels);
+  }
   const wrong = drawings.filter(({ digit, answer }) => digit !== answer);
   const count = drawings.length;
   said.textContent = wrong.length

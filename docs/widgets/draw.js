@@ -98,8 +98,8 @@ function stroke(to) {
 pad.onpointerdown = (event) => {
   pad.setPointerCapture(event.pointerId);
   keyboard = false;
+  if (example.value !== "") wipe(); // the first stroke takes the place of a real digit
   down = true;
-  example.value = "";
   pen = share(event, pad).map((s) => s * SIDE);
   stroke(pen);
   think();
@@ -116,7 +116,9 @@ pad.onkeydown = (event) => {
   const moves = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
   if (event.key === "Delete" || event.key === "Backspace") wipe();
   else if (event.key === " ") {
-    down = !down;
+    const begins = !down;
+    if (begins && example.value !== "") wipe();
+    down = begins;
     if (down) dab(pen);
   } else if (moves[event.key]) {
     const to = pen.map((p, i) => Math.min(SIDE - 1, Math.max(0, p + STEP * moves[event.key][i])));

@@ -4,13 +4,13 @@
 import { colors, copy, labeled, make, redrawn, select, share } from "./dom.js";
 import { DIGITS } from "./data/digits.js";
 import {
-  FIELDS, FIELD_NAMES, MOST, NAMES, PRESETS, ParseError, format, newLayer, parse, refused,
+  FIELDS, FIELD_NAMES, MOST, NAMES, PRESETS, ParseError, format, newLayer, parse, refused, weights,
 } from "./network.js";
 import { ROW, center, drawCut, drawImage, drawMap } from "./pictures.js";
 import { NetworkError, analyze, hull, numbers } from "./rf.js";
 
 const [SMALLEST, LARGEST] = [4, 256]; // side of the image in pixels
-const HEADS = ["layer", "settings", "map", "field", "jump", "padding", "starts at", "change"];
+const HEADS = ["layer", "settings", "map", "field", "jump", "padding", "starts at", "weights", "change"];
 
 const root = document.getElementById("explorer");
 // On its own page the address holds the network; inside a lesson it must not.
@@ -35,6 +35,7 @@ const add = make("button", { type: "button", className: "md-button" }, "Add");
 const rows = make("input", { type: "range", min: 0, step: 1 });
 const columns = make("input", { type: "range", min: 0, step: 1 });
 const said = make("p", { className: "said", "aria-live": "polite" });
+const total = make("p", { className: "said" });
 const note = make("p", { className: "said", "aria-live": "polite" });
 const image = make("canvas", { role: "img", className: "square" });
 const map = make("canvas", { role: "img", className: "square pick" });
@@ -50,7 +51,7 @@ root.replaceChildren(
   make("div", { className: "halves" },
     make("div", {},
       make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Layers" }, table),
-      make("div", { className: "bar" }, labeled("New layer at the end", kind), add), note),
+      make("div", { className: "bar" }, labeled("New layer at the end", kind), add), total, note),
     make("div", { className: "seen" },
       said,
       make("div", { className: "pair" },
@@ -116,7 +117,7 @@ function rowsOf(layers, prefix) {
     const open = make("tr", { className: "open" },
       make("th", { scope: "row", style: `padding-inline-start:${depth + 0.4}em` }, `${path} branch`),
       make("td", {}, make("span", { className: "settings" }, ...settings(layer, path))),
-      make("td", { colSpan: 5 }, "begins; its shortcut has this stride"),
+      make("td", { colSpan: 6 }, "begins; its shortcut has this stride"),
       make("td", {}, more, ...actions));
     return [open, ...rowsOf(layer.body, `${path}.`), numberRow(path, depth, `${path} residual sum`, [])];
   });
@@ -126,6 +127,7 @@ function numberRow(path, depth, name, inputs, actions = []) {
   const radio = make("input", { type: "radio", name: "layer", value: path, checked: path === chosen });
   radio.onchange = () => choose(path);
   const cells = HEADS.slice(2, 7).map(() => make("td", { className: "number" }));
+  cells.push(make("td", { className: "weights" }));
   const label = make("label", {}, radio, ` ${name}`);
   const row = make("tr", {},
     make("th", { scope: "row", style: `padding-inline-start:${depth + 0.4}em` }, label),
@@ -159,11 +161,21 @@ function action(sign, name, enabled, act) {
   button.setAttribute("aria-label", name);
   button.onclick = () => {
     if (act() !== true) {
+      const at = [...body.rows].indexOf(button.closest("tr"));
       build();
       update();
+      refocus(name, sign, at);
     }
   };
   return button;
+}
+
+/** After the table was built anew: the same button, or that of the row in its place. */
+function refocus(name, sign, at) {
+  const buttons = [...body.querySelectorAll("button:enabled")];
+  const same = buttons.find((b) => b.getAttribute("aria-label") === name && b.textContent === sign);
+  const near = body.rows[Math.min(at, body.rows.length - 1)]?.querySelector("button:enabled");
+  ((sign === "×" ? near : same ?? near) ?? add).focus();
 }
 
 function swap(layers, a, b) {
@@ -215,8 +227,13 @@ function update() {
   }
   const text = format(net.layers);
   preset.value = PRESETS.find((p) => p.net === text && p.size === net.size)?.id ?? "";
+  const { found: counts } = weights(net.layers);
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  total.textContent = `All weights: ${all.toLocaleString("en")}, without biases and BatchNorms.`;
   for (const row of body.rows) {
     const { path } = row.dataset;
+    const cell = row.querySelector(".weights");
+    if (cell) cell.textContent = (counts[path] ?? 0).toLocaleString("en");
     row.classList.toggle("wrong", wrong !== null && path === wrong);
     if (path === undefined) continue;
     const stage = stageOf(path);

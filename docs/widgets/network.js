@@ -1,25 +1,25 @@
 // Networks as text, so that a link can hold one: "c3.c3.m2.r1(c3p1.c3p1).b2".
 //
 // A layer is a letter and a number, and then only what differs from the usual:
-//   c3s1p0d1    convolution: kernel, stride, padding, dilation
+//   c3s1p0d1w8  convolution: kernel, stride, padding, dilation, channels
 //   m2s2p0      max-pool; the stride is the kernel unless it is given
 //   a2s2p0      average pool
-//   t2s2p0d1o0  transposed convolution: stride as a pool's; o is the output padding
+//   t2s2p0d1o0w8  transposed convolution: stride as a pool's; o is the output padding
 //   n2, b2      upsampling by 2: nearest, bilinear
 //   r1(c3p1)    residual: the stride of the shortcut, then the branch
 
 const KINDS = { c: "conv", m: "max", a: "avg", t: "transposed", n: "nearest", b: "bilinear" };
 const LETTERS = Object.fromEntries(Object.entries(KINDS).map(([letter, kind]) => [kind, letter]));
-const LAYER = /^([cmatnb])(\d+)((?:[spdo]\d+)*)/;
+const LAYER = /^([cmatnb])(\d+)((?:[spdow]\d+)*)/;
 const DEEPEST = 2; // residual branches in one another
 export const MOST = 64; // layers, all branches together
 
 /** What may be set of each kind: name, smallest and largest value. */
 export const FIELDS = {
-  conv: { k: [1, 31], s: [1, 8], p: [0, 31], d: [1, 16] },
+  conv: { k: [1, 31], s: [1, 8], p: [0, 31], d: [1, 16], w: [1, 1024] },
   max: { k: [1, 31], s: [1, 8], p: [0, 15] },
   avg: { k: [1, 31], s: [1, 31], p: [0, 15] },
-  transposed: { k: [1, 31], s: [1, 8], p: [0, 31], d: [1, 16], o: [0, 7] },
+  transposed: { k: [1, 31], s: [1, 8], p: [0, 31], d: [1, 16], o: [0, 7], w: [1, 1024] },
   nearest: { k: [2, 4] },
   bilinear: { k: [2, 4] },
   residual: { s: [1, 8] },
@@ -41,6 +41,7 @@ export const FIELD_NAMES = {
   p: "padding",
   d: "dilation",
   o: "output padding",
+  w: "channels",
 };
 
 /** A network that can't be read: the message says where. */
@@ -53,6 +54,7 @@ const usual = (kind, k) => ({
   p: 0,
   d: 1,
   o: 0,
+  w: 8,
 });
 
 /** A layer of a kind with usual settings. */
@@ -96,7 +98,7 @@ function parseLayer(state, depth) {
   if (!found) throw new ParseError(`"${state.rest}" does not start with a layer such as c3.`);
   state.rest = state.rest.slice(found[0].length);
   const layer = usual(KINDS[found[1]], Number(found[2]));
-  for (const [, name, number] of found[3].matchAll(/([spdo])(\d+)/g)) {
+  for (const [, name, number] of found[3].matchAll(/([spdow])(\d+)/g)) {
     if (!FIELDS[layer.kind][name]) {
       throw new ParseError(`a ${NAMES[layer.kind]} has no ${FIELD_NAMES[name]}.`);
     }
@@ -142,13 +144,36 @@ export function format(layers) {
     .join(".");
 }
 
+/**
+ * Weights of each layer by its path, without biases and norms, for an image of one channel; a
+ * residual whose branch changes channels or size has a 1x1 convolution as its shortcut.
+ */
+export function weights(layers, channels = 1, prefix = "", found = {}) {
+  layers.forEach((layer, index) => {
+    const path = `${prefix}${index + 1}`;
+    if (layer.kind === "residual") {
+      const inside = weights(layer.body, channels, `${path}.`, found);
+      const changes = inside.channels !== channels || layer.s > 1;
+      found[path] = changes ? channels * inside.channels : 0;
+      channels = inside.channels;
+    } else if (["conv", "transposed"].includes(layer.kind)) {
+      found[path] = layer.k ** 2 * channels * layer.w;
+      channels = layer.w;
+    } else {
+      found[path] = 0;
+    }
+  });
+  return { found, channels };
+}
+
 export const PRESETS = [
-  { id: "exp5", name: "Experiment 5", size: 28, net: "c3.c3.c3.m2.c3.c3.c3.c1.a5" },
+  { id: "exp5", name: "Experiment 5", size: 28, net: "c3w9.c3w9.c3w9.m2.c3w16.c3w16.c3w16.c1w10.a5" },
   {
     id: "vgg16",
     name: "VGG16, convolutions and pools",
     size: 224,
-    net: "c3p1.c3p1.m2.c3p1.c3p1.m2.c3p1.c3p1.c3p1.m2.c3p1.c3p1.c3p1.m2.c3p1.c3p1.c3p1.m2",
+    net: "c3p1w64.c3p1w64.m2.c3p1w128.c3p1w128.m2.c3p1w256.c3p1w256.c3p1w256.m2." +
+      "c3p1w512.c3p1w512.c3p1w512.m2.c3p1w512.c3p1w512.c3p1w512.m2",
   },
   { id: "dilated", name: "A dilated stack", size: 28, net: "c3p1.c3p2d2.c3p4d4.c3p8d8" },
   { id: "residual", name: "Two residual blocks", size: 28, net: "c3p1.r1(c3p1.c3p1).r2(c3s2p1.c3p1)" },

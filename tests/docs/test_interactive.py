@@ -52,6 +52,9 @@ def test_explorer_starts_with_experiment_5_and_says_what_a_unit_sees(person: Any
     assert cells(person, "4") == ["11×11", "8×8", "2", "0", "7/2"]
     said = person.locator("#explorer .seen .said")
     assert "rows 10 to 17 and columns 10 to 17: 8 by 8 pixels" in said.inner_text()
+    counts = person.locator("#explorer .weights").all_inner_texts()
+    assert counts[:3] == ["0", "81", "729"] and counts[-2:] == ["160", "0"]
+    assert person.get_by_text("All weights: 7,603").is_visible()
 
 
 def test_hovering_a_unit_of_the_map_says_what_it_sees(person: Any) -> None:
@@ -92,6 +95,7 @@ def test_a_changed_network_is_computed_and_shared_by_its_address(person: Any) ->
     assert cells(person, "5") == rows
     person.get_by_role("button", name="Remove layer 5", exact=True).click()
     assert cells(person, "5") == []
+    assert person.evaluate("document.activeElement.tagName") == "BUTTON"
 
 
 def test_a_network_that_does_not_fit_and_a_damaged_link_are_explained(person: Any) -> None:
@@ -131,6 +135,17 @@ def test_digits_that_are_drawn_are_read(person: Any) -> None:
     assert "answers 7" in answer(person)
     person.locator("#draw").get_by_role("button", name="Clear").click()
     assert answer(person) == "Nothing is drawn yet."
+
+
+def test_the_first_stroke_takes_the_place_of_a_real_digit(person: Any) -> None:
+    person.goto(DRAW)
+    person.get_by_role("combobox", name="or a real digit").select_option("8")
+    box = person.get_by_role("application").bounding_box()
+    person.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.15)
+    person.mouse.down()
+    person.mouse.move(box["x"] + box["width"] * 0.48, box["y"] + box["height"] * 0.85, steps=4)
+    person.mouse.up()
+    assert "answers 1" in answer(person)
 
 
 def test_a_one_is_drawn_by_keyboard(person: Any) -> None:
@@ -177,11 +192,17 @@ def playground(page: Any, what: str) -> Any:
     return page.locator({"line": "#augmentation code", "said": "#augmentation > .said"}[what]).last
 
 
+def has_read(page: Any) -> None:
+    """Wait until the network has read all draws."""
+    page.get_by_text("The reference network").last.wait_for()
+
+
 def test_the_playground_starts_with_experiment_5_and_its_line(person: Any) -> None:
     person.goto(PLAYGROUND)
     parts = "Rotation(degrees=12), Shear(degrees=12), Scale(fraction=0.15), Shift(pixels=2.8)"
     line = playground(person, "line").inner_text()
     assert line == f'augment=[{parts}], interpolation="nearest"'
+    has_read(person)
     assert "of these 40" in playground(person, "said").inner_text() or (
         "reads all 40" in playground(person, "said").inner_text()
     )
@@ -192,11 +213,14 @@ def test_more_augmentation_is_read_worse(person: Any) -> None:
     limits = person.get_by_role("combobox", name="Limits of")
     limits.select_option("none")
     assert playground(person, "line").inner_text() == "augment=[]"
+    has_read(person)
     assert playground(person, "said").inner_text() == "The reference network reads all 40."
     limits.select_option("much")
+    has_read(person)
     said = playground(person, "said").inner_text()
     assert int(said.split("misreads ")[1].split()[0]) > 8
     person.get_by_role("button", name="Draw again").click()
+    has_read(person)
     assert playground(person, "said").inner_text() != said
 
 
