@@ -118,14 +118,14 @@ def growing_picture() -> str:
         left, top, right = columns.start * CELL, rows.start * CELL, columns.stop * CELL
         drawn.append(
             f'<rect class="field" x="{left}" y="{top}" width="{right - left}" '
-            f'height="{(rows.stop - rows.start) * CELL}"><title>{name}: {size} pixels</title></rect>'
+            f'height="{(rows.stop - rows.start) * CELL}"/>'
             f'<path class="lead" d="M{right} {top}L{side + CELL} {row * step:.0f}"/>'
             f'<text x="{side + 1.5 * CELL}" y="{row * step + 4:.0f}">{name}: {size}</text>'
         )
     sizes = ", ".join(f"{size} after {name}" for size, name, *_ in boxes)
     label = f"A handwritten digit. Nested squares show what one unit sees, in pixels: {sizes}."
     return (
-        f'<svg class="growing" viewBox="-3 -3 {side + 12 * CELL} {side + 6}" role="img" '
+        f'<svg class="growing" viewBox="-3 -3 {side + 18 * CELL} {side + 6}" role="img" '
         f'aria-label="{label}">\n<rect class="paper" width="{side}" height="{side}"/>\n'
         f'<g class="ink" transform="scale({CELL})">{pixels}</g>\n{"".join(drawn)}\n</svg>'
     )
