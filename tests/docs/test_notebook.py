@@ -1,5 +1,7 @@
 """The quick-start notebook runs from top to bottom, and shows what it promises."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-PATH = Path(__file__).parents[2] / "docs" / "notebooks" / "quickstart.ipynb"
+DOCS = Path(__file__).parents[2] / "docs"
+PATH = DOCS / "notebooks" / "quickstart.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +41,21 @@ def test_the_notebook_shows_summary_progress_and_pictures(outputs: list[Any]) ->
     assert "(8, 8)" in printed and "epoch 1  train" in printed
     bars = printed + "".join(shown(outputs, "text/plain"))
     assert "1/1" in bars or "100%" in bars
+
+
+COURSE = tomllib.loads((DOCS / "exercises" / "course.toml").read_text())
+LESSONS = [one["name"] for one in COURSE["lesson"]]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lessons_notebook_runs_the_blocks_that_its_page_runs(name: str) -> None:
+    """So what test_snippets executes is what a reader of the notebook executes."""
+    page = (DOCS / "lessons" / f"{name}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    made = nbformat.read(DOCS / "notebooks" / f"lesson-{name}.ipynb", as_version=4)
+    nbformat.validate(made)
+    code = [cell.source for cell in made.cells if cell.cell_type == "code"]
+    assert code[0].endswith("%pip install -q eva-course")
+    assert code[1:] == [block.rstrip() for block in blocks]
+    prose = "".join(cell.source for cell in made.cells if cell.cell_type == "markdown")
+    assert not re.search(r"--8<--|\{\{|<script|\?\?\? |\]\((?!http)", prose)
