@@ -6,6 +6,7 @@ the ``conftest.py`` beside it: ``--submission PATH`` would run a file that nobod
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     named = [Path(arg.partition("::")[0]) for arg in args if not arg.startswith("-")]
     for path in named or [Path()]:
         places = (path, path.parent, *_folders(path))
-        if any((place / "assignment.toml").is_file() for place in places):
+        # os.path, since an argument need not be a path: `-k` and a long expression, for example.
+        if any(os.path.isfile(place / "assignment.toml") for place in places):
             early_config.pluginmanager.import_plugin(_PLUGIN)
             return
 
