@@ -29,7 +29,8 @@ def url_of(page: str) -> str:
     return "/" + page.removesuffix("index.md").replace(".md", "/")
 
 
-PAGES = [url_of(p) for p in pages_of(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])]
+CONFIG = (ROOT / "mkdocs.yml").read_text()
+PAGES = [url_of(p) for p in pages_of(yaml.safe_load(CONFIG.replace("!ENV ", ""))["nav"])]
 
 
 @pytest.fixture(scope="session")
