@@ -41,15 +41,11 @@ class OfficialSeeds:
 
     def wanted(self, results: Sequence[dict[str, Any]]) -> int:
         """See :class:`eva.grading.cohort.gradebook.Seeds`."""
-        if not self._assignment.asked(trains=True):
-            return 0
-        if len(results) < self._base:
-            return self._base
         return seeds_wanted(self._read(results), self._assignment, base=self._base)
 
     def decide(self, results: Sequence[dict[str, Any]]) -> dict[str, Verdict]:
         """See :class:`eva.grading.cohort.gradebook.Seeds`."""
-        return decide(self._read(results), self._assignment)
+        return decide(self._read(results), self._assignment, base=self._base)
 
     @staticmethod
     def _read(results: Sequence[dict[str, Any]]) -> list[SeedResult]:

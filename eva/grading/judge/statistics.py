@@ -2,7 +2,7 @@
 
 At 99.4 % of 10,000 images the binomial standard error is 0.077 points, so one training of a
 network that is worth 99.4 % is a toss of a coin. The median of three decides, or of five near the
-line.
+line. Two of three, or three of five, that agree have decided it.
 """
 
 from __future__ import annotations
@@ -23,22 +23,30 @@ _ROUNDING = 1e-9
 
 
 def seeds_wanted(results: Sequence[SeedResult], assignment: Assignment, *, base: int = 3) -> int:
-    """How many seeds a submission is trained with, as far as these results tell.
+    """How many seeds decide the grade, as far as these results tell.
+
+    A median of three is decided by two that agree, one of five by three. A seed that can't change
+    the grade any more is not trained.
 
     Args:
-        results: In the order of their indices; those beyond ``base`` change nothing.
-        assignment: Whose last check of an accuracy says where the line is.
+        results: In the order of their indices.
+        assignment: That they are graded by. Its last check of an accuracy says where the line is.
         base: Seeds of a submission that is not near the line.
+
+    Returns:
+        As many as there are results, where nothing can change the grade.
     """
-    decisive = assignment.decisive
-    if len(results) < base or decisive is None:
-        return base
-    median = statistics.median(_value(decisive, result) for result in results[:base])
-    near = abs(median - decisive.target) <= NEAR + _ROUNDING
-    return base + EXTRA if near else base
+    checks = assignment.asked(trains=True).values()
+    for total in _totals(results, assignment, base):
+        needed = max((_needed(asked, results, total) for asked in checks), default=0)
+        if needed > len(results):
+            return needed
+    return len(results)
 
 
-def decide(results: Sequence[SeedResult], assignment: Assignment) -> dict[str, Verdict]:
+def decide(
+    results: Sequence[SeedResult], assignment: Assignment, *, base: int = 3
+) -> dict[str, Verdict]:
     """Answer the checks of training: the median seed decides each.
 
     A check without a number is decided by what more than half of the seeds pass.
@@ -46,11 +54,43 @@ def decide(results: Sequence[SeedResult], assignment: Assignment) -> dict[str, V
     Args:
         results: Of all seeds that were wanted; at least one.
         assignment: That they are graded by.
+        base: As of :func:`seeds_wanted`.
     """
+    planned = max(_totals(results, assignment, base))
     return {
-        name: _by_median(asked, results) if asked.check.value else _by_majority(asked, results)
+        name: _by_median(asked, results, planned)
+        if asked.check.value
+        else _by_majority(asked, results)
         for name, asked in assignment.asked(trains=True).items()
     }
+
+
+def _totals(results: Sequence[SeedResult], assignment: Assignment, base: int) -> tuple[int, ...]:
+    """Numbers of seeds that the grade may take: more, where the median can be near the line."""
+    decisive = assignment.decisive
+    if decisive is None:
+        return (base,)
+    values = [_value(decisive, result) for result in results[:base]]
+    open_ = base - len(values)
+    lowest = statistics.median([*values, *[0.0] * open_])
+    highest = statistics.median([*values, *[100.0] * open_])
+    far = NEAR + _ROUNDING
+    if lowest > decisive.target + far or highest < decisive.target - far:
+        return (base,)
+    return (base, base + EXTRA) if open_ else (base + EXTRA,)
+
+
+def _needed(asked: Asked, results: Sequence[SeedResult], total: int) -> int:
+    """Seeds after which the median of ``total`` can be decided: those that agree and some more."""
+    if asked.check.value is None or total % 2 == 0:
+        return total
+    passed = [_passes(_value(asked, result), asked.target) for result in results[:total]]
+    agree = max(passed.count(True), passed.count(False))
+    return len(passed) + max(0, total // 2 + 1 - agree)
+
+
+def _passes(value: float, target: float) -> bool:
+    return value >= target - _ROUNDING
 
 
 def _value(asked: Asked, result: SeedResult) -> float:
@@ -71,11 +111,11 @@ def _by_majority(asked: Asked, results: Sequence[SeedResult]) -> Verdict:
     return replace(shown, status=wanted, message=message)
 
 
-def _by_median(asked: Asked, results: Sequence[SeedResult]) -> Verdict:
+def _by_median(asked: Asked, results: Sequence[SeedResult], planned: int) -> Verdict:
     values = [_value(asked, result) for result in results]
     target = asked.target
     median = statistics.median(values)
-    passed = median >= target - _ROUNDING
+    passed = _passes(median, target)
     each = ", ".join(f"{value:.2f}" for value in values)
     side = "above" if passed else "below"
     distance = f"{abs(median - target):.2f} points {side} the line"
@@ -87,6 +127,9 @@ def _by_median(asked: Asked, results: Sequence[SeedResult]) -> Verdict:
         f"  {asked.check.words} by seed: {each} %; mean {statistics.fmean(values):.2f}, "
         f"minimum {min(values):.2f}."
     )
+    if len(results) < planned:
+        few = f"{len(results)} of {planned} seeds were trained"
+        message += f"\n  {few}: no other one could change the grade."
     broken = [result.problem for result in results if result.problem]
     if broken:
         verb = "counts" if len(broken) == 1 else "count"

@@ -37,7 +37,7 @@ def test_a_class_goes_through_the_sandbox_to_a_gradebook(folder: Path, tmp_path:
     assert {name for name, grade in grades.items() if grade.report.passed} == {"anna", "copy"}
     assert grades["exits"].score == 0
     assert grades["large"].score < 10
-    assert len(grades["anna"].trained) == 3
+    assert len(grades["anna"].trained) == 2, "two that agree decide"
     assert len({t.accuracies for t in grades["anna"].trained}) > 1, "seeds differ"
     assert grades["anna"].trained == grades["copy"].trained
     assert grades["anna"].flags == ("same model and recipe as copy",)
@@ -45,7 +45,7 @@ def test_a_class_goes_through_the_sandbox_to_a_gradebook(folder: Path, tmp_path:
 
     lines = journal.read_text().splitlines()
     kinds = [json.loads(line)["entry"]["kind"] for line in lines]
-    assert (kinds.count("static"), kinds.count("seed")) == (4, 3)
+    assert (kinds.count("static"), kinds.count("seed")) == (4, 2)
     half = lines[-1][:40]
     journal.write_text("\n".join(lines[:-1]) + f"\n{half}")
     again = _grade(folder, journal)

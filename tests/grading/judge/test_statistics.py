@@ -1,10 +1,11 @@
 """Seeds: drawn from a secret, as many as the line asks for, and the median decides."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eva.grading.checks.rubric import load_assignment
@@ -41,21 +42,68 @@ def test_seed_repeats_and_everything_it_is_made_from_changes_it() -> None:
 @pytest.mark.parametrize(
     ("worst", "wanted"),
     [
-        ([], 3),
-        ([99.9, 99.9], 3),
+        ([], 2),
+        ([99.9], 2),
+        ([99.9, 99.9], 2),
+        ([99.1, 99.1], 2),
+        ([99.1, 99.6], 3),
         ([99.1, 99.6, 99.6], 3),
-        ([99.40, 99.1, 99.9], 5),
-        ([99.35, 99.1, 99.9], 5),
-        ([99.45, 99.1, 99.9], 5),
+        ([99.9, 99.42], 3),  # the median can be near the line
+        ([99.42, 99.42, 99.9], 3),  # it is, and three agree
+        ([99.40, 99.1, 99.9], 4),
+        ([99.35, 99.1, 99.9], 4),
+        ([99.45, 99.1, 99.9], 4),
         ([99.34, 99.1, 99.9], 3),
         ([99.46, 99.1, 99.9], 3),
+        ([99.40, 99.1, 99.9, 99.9], 4),
+        ([99.40, 99.1, 99.9, 90.0], 5),
         ([99.40, 99.1, 99.9, 90.0, 90.0], 5),  # never more than five, whatever they say
     ],
 )
-def test_two_more_seeds_where_the_median_is_within_five_hundredths_of_the_line(
-    worst: list[float], wanted: int
-) -> None:
+def test_no_more_seeds_than_can_change_the_grade(worst: list[float], wanted: int) -> None:
     assert seeds_wanted(flat(*worst), LIMITS) == wanted
+
+
+def graded(results: Sequence[SeedResult]) -> dict[str, Status]:
+    return {name: verdict.status for name, verdict in decide(results, LIMITS).items()}
+
+
+def compare_with_all(seeds: Sequence[SeedResult]) -> None:
+    """The grade of the seeds that are trained is the grade of all that the rule names."""
+    lowest = sorted(result.accuracies[-1] for result in seeds[:3])
+    total = 5 if abs(lowest[1] - 99.4) < 0.05 + 1e-6 else 3
+    count = 0
+    while (wanted := seeds_wanted(seeds[:count], LIMITS)) > count:
+        count = wanted
+    assert count <= total
+    assert graded(seeds[:count]) == graded(seeds[:total])
+
+
+def made_up(low: int, more: int) -> SeedResult:
+    return run(0, *[low / 100] * 4, first=((low + more) / 100,))
+
+
+@given(st.lists(st.tuples(st.integers(9925, 9955), st.integers(0, 20)), min_size=5, max_size=5))
+@settings(deadline=None, max_examples=200)
+def test_stopping_gives_the_grade_of_all_seeds(drawn: list[tuple[int, int]]) -> None:
+    compare_with_all([made_up(*each) for each in drawn])
+
+
+@pytest.mark.parametrize("lows", [(9930, 9938, 9940, 9943, 9950), (9939, 9939, 9940, 9940, 9941)])
+def test_stopping_gives_the_grade_of_all_seeds_in_every_order(lows: tuple[int, ...]) -> None:
+    for order in permutations(made_up(low, 3) for low in lows):
+        compare_with_all(order)
+
+
+def test_the_report_says_how_many_seeds_ran_and_why() -> None:
+    two = decide(flat(99.6, 99.7), LIMITS)["holds"]
+    assert "2 of 3 seeds were trained: no other one could change the grade." in two.message
+    assert "were trained" not in decide(flat(99.6, 99.2, 99.7), LIMITS)["holds"].message
+
+
+def test_without_an_odd_number_of_seeds_all_are_trained() -> None:
+    assert seeds_wanted([], LIMITS, base=1) == 1
+    assert seeds_wanted(flat(99.9), LIMITS, base=2) == 2
 
 
 def test_the_median_seed_decides_not_the_best_and_not_the_worst() -> None:
