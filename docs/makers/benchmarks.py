@@ -8,6 +8,8 @@ from typing import Any
 from makers.records import RECORDS
 
 PROPERTY = RECORDS / "rf_property_10000.json"
+PROGRAMS = RECORDS / "rf_programs.json"
+ZOO = RECORDS / "benchmarks" / "zoo.json"
 SUMMARY = RECORDS / "benchmarks" / "summary.json"
 EXTRACTION = RECORDS / "benchmarks" / "extraction.json"
 START = RECORDS / "benchmarks" / "start.json"
@@ -32,6 +34,68 @@ def fields(record: dict[str, Any]) -> str:
         "",
         f"Seeds {first} to {last}; {record['device']}; torch {record['versions']['torch']}; "
         f"{record['seconds']:,.0f} s; {record['date']}. Repeat it with:",
+        "",
+        f"```sh\n{record['command']}\n```",
+    ]
+    return "\n".join(lines)
+
+
+def programs(record: dict[str, Any]) -> str:
+    """How many random programs there were, and how many of them disagreed."""
+    differ = len(record["programs_that_differ"])
+    first, last = record["seeds"]
+    lines = [
+        "| random programs | units compared | programs that differ |",
+        "|--:|--:|--:|",
+        f"| {record['programs']:,} | {record['units_compared']:,} | {differ:,} |",
+        "",
+        "| status | programs |",
+        "|---|--:|",
+        *(f"| {status} | {count:,} |" for status, count in record["statuses"].items()),
+        "",
+        f"Seeds {first} to {last}; {record['device']}; torch {record['versions']['torch']}; "
+        f"{record['seconds']:,.0f} s; {record['date']}. Repeat it with:",
+        "",
+        f"```sh\n{record['command']}\n```",
+    ]
+    return "\n".join(lines)
+
+
+def zoo(record: dict[str, Any]) -> str:
+    """Statuses, contradictions, seconds and memory over whole model zoos."""
+    found, versions = record["totals"], record["versions"]
+    homes = ("torchvision", "timm")
+    counts = {h: sum(n.startswith(h) for n in record["models"]) for h in homes}
+    seconds, memory = found["seconds_beside_torchinfo"], found["megabytes_beside_torchinfo"]
+    pairs = {
+        name: m["eva"]["seconds"] / m["torchinfo"]["seconds"]
+        for name, m in record["models"].items()
+        if m.get("eva", {}).get("seconds") and m["torchinfo"].get("seconds")
+    }
+    slow = sorted((n for n, ratio in pairs.items() if ratio > 3), key=pairs.__getitem__)[::-1]
+    lines = [
+        "| models | summarized | asked by NaN | units asked | units too small |",
+        "|--:|--:|--:|--:|--:|",
+        f"| {found['models']:,} | {found['summarized']:,} | {found['asked_by_nan']:,} "
+        f"| {found['units_asked']:,} | {found['units_too_small']:,} |",
+        "",
+        "| status | rows of the summaries |",
+        "|---|--:|",
+        *(f"| {status} | {count:,} |" for status, count in found["statuses_of_rows"].items()),
+        "",
+        "| eva / torchinfo | median | largest |",
+        "|---|--:|--:|",
+        f"| seconds of the processor | {seconds['median']:.2f} | {seconds['largest']:.2f} |",
+        f"| memory of the whole process | {memory['median']:.2f} | {memory['largest']:.2f} |",
+        "",
+    ]
+    if slow:
+        named = ", ".join(f"`{n.partition(':')[2]}` ({pairs[n]:.1f})" for n in slow)
+        lines += [f"More than three times as long as torchinfo: {named}.", ""]
+    lines += [
+        f"{counts['torchvision']} models of torchvision and {counts['timm']} of timm, one of a "
+        f"family; {record['not_run']} more were not run. {record['device']}; torch "
+        f"{versions['torch']}; {record['date']}. Repeat it with:",
         "",
         f"```sh\n{record['command']}\n```",
     ]
@@ -115,6 +179,8 @@ def texts() -> dict[str, str]:
     made = {}
     tables = (
         ("fields", PROPERTY, fields),
+        ("programs", PROGRAMS, programs),
+        ("zoo", ZOO, zoo),
         ("summary", SUMMARY, summary),
         ("extraction", EXTRACTION, extraction),
         ("start", START, start),

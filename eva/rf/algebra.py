@@ -664,7 +664,8 @@ class Algebra:
             for g in s.groups:
                 for a, ts in g.items():
                     if a.dim == 0 and batch == 0:  # the images of a batch stay apart
-                        own[a] = self.terms(a, [*own.get(a, ()), *ts])
+                        apart_still = [self._in_front(t) for t in ts]
+                        own[a] = self.terms(a, [*own.get(a, ()), *apart_still])
                     else:
                         lines.setdefault(a, []).extend(t.line for t in ts)
         fields = {
@@ -683,6 +684,12 @@ class Algebra:
             if seen
         }
         return Seen(shape=shape, groups=({**fields, **own},), batch=batch)
+
+    def _in_front(self, term: Term) -> Term:
+        """The term along the first dimension alone: which image, wherever in it."""
+        others = tuple(i for i, d in enumerate(term.dims) if d != 0)
+        line = self._reduced(term.line, others) if others else term.line
+        return Term(tuple(d for d in term.dims if d == 0), line)
 
     # -- windows ---------------------------------------------------------------------------
 

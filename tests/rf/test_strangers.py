@@ -323,6 +323,7 @@ def test_images_of_a_batch_that_meet_are_said_to(function: Callable[..., Any]) -
         ),
         Net(lambda m, x: F.instance_norm(x.view(-1, 1, 4, 8)).view(x.shape)),
         Net(lambda m, x: x.reshape(1, -1, 8).softmax(-1).view(x.shape)),
+        Net(lambda m, x: F.pad(x, (0, 2, 1, 0)).flatten(1)[:, [3, 9]].reshape(-1, 2, 1)),
     ],
 )
 def test_images_of_a_batch_that_do_not_meet_are_not(model: nn.Module) -> None:

@@ -13,7 +13,7 @@ from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from eva.errors import RuleError
-from eva.rf.algebra import Algebra, Axis, Seen, Status
+from eva.rf.algebra import Algebra, Axis, Seen, Status, worst
 from eva.rf.aten import RULES
 from eva.rf.aten.movement import HIDING
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
@@ -267,9 +267,13 @@ class Recorder(TorchDispatchMode):
             return
         if decides:
             self.decided = self.decided or name
-        else:
-            self.left.append(state)
-            self.by_name = self.by_name or name
+            return
+        self.by_name = self.by_name or name
+        if len(state.groups) > 1:  # of many boxes, say: only what they see together matters
+            every = [t for fields in state.groups for ts in fields.values() for t in ts]
+            status = worst(t.line.status for t in every)
+            state = self.algebra.whole([state], state.shape, status, self._cause())
+        self.left.append(state)
 
     def share(self, tensor: torch.Tensor, name: str) -> None:
         """A tensor's memory is handed out, so that it may be written to from outside."""
