@@ -214,7 +214,7 @@ def error_lists() -> dict[str, str]:
         rows = {}
         for one in found:
             problem, hint = _cell(one.problem), _cell(one.hint)
-            if BLANK.fullmatch(problem) and BLANK.fullmatch(hint):
+            if BLANK.fullmatch(problem):
                 continue  # handed on from where the words are
             rows[problem] = rows.get(problem) or hint or _cell(advice(one))
         lines += [f"| {problem} | {words} |" for problem, words in rows.items()]
@@ -233,7 +233,8 @@ def advice(message: Message) -> str:
 def _cell(text: str) -> str:
     """Text that Markdown leaves as it is, in one line."""
     text = " ".join(text.split())
-    return re.sub(r"([\\|*_<>\[\]])", r"\\\1", text).replace("`", "")
+    text = text.replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
+    return re.sub(r"([\\*_\[\]])", r"\\\1", text).replace("`", "")
 
 
 def texts() -> dict[str, str]:
