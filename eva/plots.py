@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,7 +34,7 @@ class PlotError(EvaError):
 def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
     """Accuracy and loss over the epochs, several runs overlaid; training dashed."""
     _require_rows(runs)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (left, right) = _subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for index, run in enumerate(runs):
         color, label = COLORS[index % len(COLORS)], _label(run, runs)
         epochs = [row.epoch + 1 for row in run.rows]
@@ -69,7 +70,7 @@ def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
 def learning_rate(runs: Sequence[Run]) -> Figure:
     """Learning rate at every step, from each run's recipe."""
     _require_rows(runs)
-    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    figure, axes = _subplots(figsize=(6, 3.2), layout="constrained")
     for index, run in enumerate(runs):
         steps = -(-run.data.train_size // run.recipe.batch_size)
         rates = [run.recipe.lr(step, steps) for step in range(run.recipe.epochs * steps)]
@@ -89,7 +90,7 @@ def confusion(run: Run) -> Figure:
     _require_rows([run])
     counts = np.array(run.confusion)
     mistakes = counts * (1 - np.eye(len(counts), dtype=int))
-    figure, axes = plt.subplots(figsize=(5.2, 5), layout="constrained")
+    figure, axes = _subplots(figsize=(5.2, 5), layout="constrained")
     axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=max(1, mistakes.max() * 1.5))
     for true, predicted in np.ndindex(*counts.shape):
         if counts[true, predicted]:
@@ -121,7 +122,7 @@ def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
     columns, pitch = 6, 1.35  # an image is 1 wide and high; its words take the rest of a row
     rows = max(1, -(-len(shown) // columns))
     # One pair of axes for all: thirty pairs take several times as long to lay out and draw.
-    figure, axes = plt.subplots(
+    figure, axes = _subplots(
         figsize=(1.5 * columns, 1.5 * pitch * rows + 0.4), layout="constrained"
     )
     for place, index in enumerate(shown):
@@ -220,7 +221,7 @@ def receptive_field(
     device = device_of(model)
     pixels = normalize(to_float(images.to(device)))
     heat = effective_receptive_field(model, pixels, layer, at).cpu().numpy()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.5), layout="constrained")
+    figure, (left, right) = _subplots(1, 2, figsize=(8.4, 4.5), layout="constrained")
     for axes in (left, right):
         axes.imshow(images[0, 0].cpu().numpy(), cmap="gray_r")
         box = Rectangle(
@@ -245,7 +246,7 @@ def receptive_field(
 
 def lr_finding(finding: LRFinding, title: str) -> Figure:
     """Smoothed loss over the learning rate, with the steepest point and the safe rate marked."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axes = _subplots(figsize=(6.4, 4.2), layout="constrained")
     axes.plot(finding.lrs, finding.losses, color=COLORS[0])
     for rate, color, label in (
         (finding.suggestion, COLORS[1], f"falls fastest: {finding.suggestion:.2g}"),
@@ -293,19 +294,39 @@ def save_record_plots(runs: Sequence[Run], folder: Path) -> list[Path]:
     return _save(figures, folder)
 
 
+def _subplots(*shape: int, **settings: Any) -> tuple[Figure, Any]:
+    """``plt.subplots``, without the windows that can't be opened here.
+
+    MPLBACKEND may be another program's, which sets it for all that it starts.
+    """
+    try:
+        return plt.subplots(*shape, **settings)
+    except ImportError:
+        plt.switch_backend("agg")
+        return plt.subplots(*shape, **settings)
+
+
 def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in figures.items():
-        paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=120)
-        plt.close(figure)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            paths.append(folder / f"{name}.png")
+            figure.savefig(paths[-1], dpi=120)
+    except OSError as error:
+        raise PlotError(
+            f"{paths[-1] if paths else folder} can't be written: {error.strerror or error}.",
+            "The records are kept: make room, then `eva plot RECORD --out FOLDER` draws them.",
+        ) from error
+    finally:
+        for figure in figures.values():
+            plt.close(figure)
     return paths
 
 
 def _grid(count: int, columns: int = 8) -> tuple[Figure, list[Axes]]:
     rows = -(-count // columns)
-    figure, grid = plt.subplots(
+    figure, grid = _subplots(
         rows,
         columns,
         figsize=(1.1 * columns, 1.15 * rows + 0.5),

@@ -13,6 +13,9 @@ import eva
 from eva.cli import course, grading, models, new, records, study, training
 from eva.cli.data import data_app
 from eva.cli.export import export_app
+from eva.cli.plain_output import show_every_character
+
+show_every_character()
 
 app = typer.Typer(
     name="eva",

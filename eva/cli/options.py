@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,22 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 
-from eva.errors import DataError, EvaError, GradingError, JobError, TrainingError
+from eva.errors import (
+    DataError,
+    EvaError,
+    GradingError,
+    JobError,
+    SubmissionError,
+    TrainingError,
+)
 
 if TYPE_CHECKING:
     from eva.data import Dataset
 
 out = Console()
 err = Console(stderr=True)
+
+_DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", -1)}
 
 FAILED, USAGE, OUTSIDE, INTERRUPTED = 1, 2, 3, 130
 _CODES: dict[type[EvaError], int] = {
@@ -66,18 +76,36 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def exit_code(error: EvaError) -> int:
-    """1 where training failed, 3 where the machine is at fault, 2 for wrong usage."""
+    """1 where training or the student's code failed, 3 for the machine's faults, else 2."""
+    if isinstance(error, SubmissionError) and error.__cause__ is not None:
+        return FAILED  # it is there, and it raised
     return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), USAGE)
 
 
 @contextmanager
-def friendly_errors() -> Iterator[None]:
-    """Print an EvaError without a traceback and turn it into an exit code."""
+def friendly_errors(*failures: type[EvaError]) -> Iterator[None]:
+    """Print an EvaError without a traceback and turn it into an exit code.
+
+    So is what the disk says where something can't be written: it is full, or read-only.
+
+    Args:
+        failures: Errors that this command ends with 1 for: the network or the recipe is wrong, not
+            what was typed.
+    """
     try:
         yield
     except EvaError as error:
         err.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(exit_code(error)) from error
+        failed = isinstance(error, failures)
+        raise typer.Exit(FAILED if failed else exit_code(error)) from error
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        place = error.filename or "the disk"
+        text = f"{place} can't be written to: {error.strerror}.\n"
+        text += "  Make room, or work in a folder of your own."
+        err.print(text, style="red", markup=False, highlight=False)
+        raise typer.Exit(OUTSIDE) from error
 
 
 def load_announced(name: str, data_dir: Path | None) -> Dataset:

@@ -25,6 +25,7 @@ from eva.cli.options import (
     load_announced,
     out,
 )
+from eva.errors import ForwardError, RecipeError
 
 if TYPE_CHECKING:
     from eva.record import Run
@@ -71,7 +72,7 @@ def study_command(
 
     Killed and started again with the same command, it goes on where it was.
     """
-    with friendly_errors():
+    with friendly_errors(ForwardError, RecipeError):
         from eva.jobs import EngineName
         from eva.studies import run_study
 

@@ -26,6 +26,7 @@ from eva.cli.options import (
     load_announced,
     out,
 )
+from eva.errors import EvaError, ForwardError, RecipeError
 
 _SECONDS = 7.0  # that `eva lr-find` trains for at most, on networks of the course's size
 
@@ -47,7 +48,7 @@ def train_command(
     as_json: JsonOption = False,
 ) -> None:
     """Train a submission; write its record, curves, confusion matrix and mistakes."""
-    with friendly_errors():
+    with friendly_errors(ForwardError, RecipeError):
         from eva import plots
         from eva.grading.checks.advice import advice_on_network, advice_on_run
         from eva.record import EpochRow, counted
@@ -147,7 +148,7 @@ def lr_find_command(
     as_json: JsonOption = False,
 ) -> None:
     """Raise the learning rate step by step and suggest one."""
-    with friendly_errors():
+    with friendly_errors(ForwardError, RecipeError):
         from eva import plots
         from eva.submission import load_submission
         from eva.training import lr_finder
@@ -171,9 +172,11 @@ def lr_find_command(
             }
             sys.stdout.write(json.dumps(value) + "\n")
             return
-        picture = plots.save_lr_finding(
-            finding, f"{loaded.slug} on {dataset.name}", Path("runs") / f"{loaded.slug}-lr-find.png"
-        )
+        picture: Path | EvaError = Path("runs") / f"{loaded.slug}-lr-find.png"
+        try:
+            plots.save_lr_finding(finding, f"{loaded.slug} on {dataset.name}", Path(str(picture)))
+        except plots.PlotError as error:  # the numbers are worth more than their picture
+            picture = error
         out.print(
             f"The loss falls fastest at a learning rate of {finding.suggestion:.2g}, and is lowest "
             f"at {10 * finding.safe:.2g}. A tenth of that is safe. Copy this line into the recipe:"

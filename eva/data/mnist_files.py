@@ -10,12 +10,12 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-import platformdirs
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from eva.errors import DataError
+from eva.user_cache import cache_folders, writable_cache
 
 MIRROR_TIMEOUT = 10.0  # seconds without an answer after which a mirror is given up
 
@@ -42,12 +42,15 @@ _MD5_UNPACKED = {
 
 
 def cache_dir() -> Path:
-    """Folder of the user's cache that downloads go to."""
-    return platformdirs.user_cache_path("eva-course") / "data"
+    """Folder that downloads go to: of the user's cache, where it can be written to."""
+    return writable_cache() / "data"
 
 
 def find(data_dir: str | Path | None = None) -> Path | None:
     """Folder that holds the four MNIST files, packed or unpacked, or None.
+
+    They may have Kaggle's names too (``train-images.idx3-ubyte``), and each may be inside a folder
+    of its own name, as Kaggle's archive has it.
 
     Raises:
         DataError: ``data_dir`` or EVA_DATA names a folder that is missing or holds only some.
@@ -61,7 +64,7 @@ def find(data_dir: str | Path | None = None) -> Path | None:
                 "Name a folder that holds MNIST/raw, or unset it to use the cache.",
             )
     roots = [Path(given)] if given else []
-    for root in [*roots, cache_dir()]:
+    for root in [*roots, *(cache / "data" for cache in cache_folders())]:
         for folder in (root / "MNIST" / "raw", root / "raw", root):
             present = [stem for stem in _SIZES if _file(folder, stem) is not None]
             if len(present) == len(_SIZES):
@@ -148,10 +151,13 @@ def read(folder: Path, stem: str) -> Tensor:
 
 
 def _file(folder: Path, stem: str) -> Path | None:
-    """Path of a file, packed or unpacked."""
-    for path in (folder / f"{stem}.gz", folder / stem):
-        if path.is_file():
-            return path
+    """Path of a file, packed or unpacked, by its name or Kaggle's."""
+    names = (stem, stem.replace("-idx", ".idx"))
+    for place in (folder, *(folder / name for name in names)):
+        for name in names:
+            for path in (place / f"{name}.gz", place / name):
+                if path.is_file():
+                    return path
     return None
 
 

@@ -25,9 +25,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from torch import Tensor
+
+from eva.user_cache import writable_cache
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
@@ -50,7 +51,7 @@ def build(folder: Path | None = None) -> Path:
         OSError: There is no compiler, or the folder can't be written to.
         RuntimeError: The compiler failed; says how.
     """
-    folder = folder or platformdirs.user_cache_path("eva-course") / "kernels"
+    folder = folder or writable_cache() / "kernels"
     command = [compiler(), *FLAGS]
     command += VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     key = hashlib.sha256(SOURCE.read_bytes() + " ".join(command).encode()).hexdigest()[:16]

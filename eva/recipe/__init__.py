@@ -1,5 +1,7 @@
 """Recipes: how a model is trained, in numbers and names alone."""
 
+from typing import TYPE_CHECKING
+
 from eva.recipe.augmentation import (
     Brightness,
     CenterCrop,
@@ -12,6 +14,7 @@ from eva.recipe.augmentation import (
     Shear,
     Shift,
 )
+from eva.recipe.names import class_meant_by
 from eva.recipe.optimizers import SGD, Adam, AdamW, RMSprop
 from eva.recipe.recipe import Augmentation, Init, Interpolation, Recipe
 from eva.recipe.schedules import (
@@ -51,3 +54,11 @@ __all__ = [
     "Step",
     "Triangular",
 ]
+
+if not TYPE_CHECKING:  # a type checker should say for itself that there is no such name
+
+    def __getattr__(name: str) -> object:
+        if name[:1].isupper():  # `from eva.recipe import StepLR`: the words must not be lost
+            hint = class_meant_by(name, [known for known in __all__ if known[0].isupper()])
+            raise ImportError(f"eva.recipe has no {name}. {hint}")
+        raise AttributeError(f"module 'eva.recipe' has no attribute {name!r}")

@@ -6,7 +6,9 @@ one.
 
 from __future__ import annotations
 
-_OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop")
+import difflib
+from collections.abc import Sequence
+
 _ONE_NUMBER = {
     "weight_decay": "Weight decay belongs to the recipe: Recipe(weight_decay={value}).",
     "wd": "Weight decay belongs to the recipe: Recipe(weight_decay={value}).",
@@ -22,8 +24,28 @@ _COUNTED = "Steps are counted by the trainer: leave it out. Recipe(epochs=...) s
 _DEGREES = "It is called degrees: {owner}(degrees={value})."
 _FRACTION = "It is called fraction: {owner}(fraction={value})."
 
+_DEFAULT = "PyTorch's default is used; leave it out."
+_BOTH = "Give both: {owner}(betas=(0.9, 0.999))."
+_BETA = "Its momentum is the first of the betas: {owner}(betas=({value}, 0.999))."
+_OF_ADAM = {
+    **_ONE_NUMBER, "eps": _DEFAULT, "amsgrad": _DEFAULT, "beta1": _BOTH, "beta2": _BOTH,
+    "beta": _BOTH, "b1": _BOTH, "b2": _BOTH, "momentum": _BETA,
+}  # fmt: skip
+_EVERY = "It is called every: Step(every={value})."
+_GAMMA = "It is called gamma: Step(gamma={value})."
+_MILESTONES = "It is called milestones: MultiStep(milestones={value})."
+_RATE = "The rate is the optimizer's lr: Recipe(optimizer=SGD(lr=...))."
+
 _MEANT: dict[str, dict[str, str]] = {
-    **{name: _ONE_NUMBER for name in _OPTIMIZERS},
+    "SGD": {**_ONE_NUMBER, "dampening": _DEFAULT, "maximize": _DEFAULT},
+    "Adam": _OF_ADAM,
+    "AdamW": _OF_ADAM,
+    "RMSprop": {
+        **_ONE_NUMBER,
+        "rho": "It is called alpha: RMSprop(alpha={value}).",
+        "decay": "It is called alpha: RMSprop(alpha={value}).",
+    },
+    "Constant": {"lr": _RATE, "factor": _RATE},
     "Recipe": {
         "lr": "The learning rate belongs to the optimizer: Recipe(optimizer=SGD(lr={value})).",
         "learning_rate": (
@@ -47,6 +69,12 @@ _MEANT: dict[str, dict[str, str]] = {
         "transform": "It is called augment: Recipe(augment=(Rotation(7),)).",
         "transforms": "It is called augment: Recipe(augment=(Rotation(7),)).",
         "train_transforms": "It is called augment: Recipe(augment=(Rotation(7),)).",
+        "l2_lambda": "An L2 penalty is called weight_decay: Recipe(weight_decay={value}).",
+        "lambda_l2": "An L2 penalty is called weight_decay: Recipe(weight_decay={value}).",
+        "weight_init": "It is called init: Recipe(init={value}).",
+        "gradient_clip_val": "It is called clip_grad_norm: Recipe(clip_grad_norm={value}).",
+        "swa": "An average of the weights is called ema: Recipe(ema=0.995).",
+        "amp": "Precision is no part of a recipe: `eva train --bf16`.",
         "l2": "An L2 penalty is called weight_decay: Recipe(weight_decay={value}).",
         "wd": "It is called weight_decay: Recipe(weight_decay={value}).",
         "l1_lambda": "It is called l1: Recipe(l1={value}).",
@@ -71,11 +99,19 @@ _MEANT: dict[str, dict[str, str]] = {
         ),
     },
     "Step": {
-        "step_size": "It is called every: Step(every={value}).",
-        "factor": "It is called gamma: Step(gamma={value}).",
+        "step_size": _EVERY,
+        "step": _EVERY,
+        "epochs": _EVERY,
+        "period": _EVERY,
+        "factor": _GAMMA,
+        "decay": _GAMMA,
+        "decay_rate": _GAMMA,
+        "lr_decay": _GAMMA,
         "milestones": "Chosen epochs are another schedule: MultiStep(milestones={value}).",
     },
     "MultiStep": {
+        "steps": _MILESTONES,
+        "epochs": _MILESTONES,
         "gamma": "It is called factor: MultiStep(factor={value}).",
         "step_size": "Equal distances are another schedule: Step(every={value}).",
         "every": "Equal distances are another schedule: Step(every={value}).",
@@ -85,9 +121,15 @@ _MEANT: dict[str, dict[str, str]] = {
         "monitor": 'It is called on, and is "train_loss": test images must not steer a training.',
         "metric": 'It is called on, and is "train_loss": test images must not steer a training.',
         "mode": "The training loss is always to fall; leave it out.",
+        "threshold": _DEFAULT,
+        "threshold_mode": _DEFAULT,
+        "min_lr": _DEFAULT,
+        "cooldown": _DEFAULT,
+        "eps": _DEFAULT,
     },
     "Cosine": {
         "T_max": _COUNTED,
+        "epochs": _COUNTED,
         "eta_min": "It ends at zero; leave it out.",
         "warmup_epochs": "It is called warmup, a share of all steps: Cosine(warmup=0.1).",
         "warmup_steps": "It is called warmup, a share of all steps: Cosine(warmup=0.1).",
@@ -100,6 +142,7 @@ _MEANT: dict[str, dict[str, str]] = {
         "max_lr": "The peak is the optimizer's lr: Recipe(optimizer=SGD(lr={value})).",
         "lr": "The peak is the optimizer's lr: Recipe(optimizer=SGD(lr={value})).",
         "pct_start": "It is called peak_at: OneCycle(peak_at={value}).",
+        "warmup": "It is called peak_at, a share of all steps: OneCycle(peak_at={value}).",
         "div_factor": "It is called start_div: OneCycle(start_div={value}).",
         "final_div_factor": "It is called final_div: OneCycle(final_div={value}).",
         "total_steps": _COUNTED,
@@ -148,6 +191,63 @@ _PARTS = {
 }
 
 
+def meant_elsewhere(key: str, value: object) -> str:
+    """A sentence on a key that was given to the wrong part; empty where no part knows it."""
+    for owner in ("OneCycle", "Step", "SGD", "Adam", "RMSprop", "Recipe", "Plateau", "Cosine"):
+        if key in _MEANT[owner]:
+            return meant_by(owner, key, value)
+    return ""
+
+
+_CLASSES = {
+    "StepLR": "Step(every=6, gamma=0.1)",
+    "MultiStepLR": "MultiStep((6, 12), factor=0.1)",
+    "ReduceLROnPlateau": "Plateau(factor=0.1, patience=10)",
+    "CosineAnnealingLR": "Cosine()",
+    "CosineAnnealingWarmRestarts": "Cosine()",
+    "OneCycleLR": "OneCycle(peak_at=0.3)",
+    "CyclicLR": "Triangular(peak_at=0.2)",
+    "ConstantLR": "Constant()",
+    "ExponentialLR": "Step(every=1, gamma=0.9)",
+    "LinearLR": "Triangular(peak_at=0.2)",
+    "RandomRotation": "Rotation(7)",
+    "RandomAffine": "Rotation(7), Shift(2), Scale(0.1) and Shear(5), those that you want",
+    "Affine": "Rotation(7), Shift(2), Scale(0.1) and Shear(5), those that you want",
+    "Translate": "Shift(2)",
+    "Translation": "Shift(2)",
+    "Zoom": "Scale(0.1)",
+    "ColorJitter": "Brightness(0.1) and Contrast(0.1)",
+    "RandomResizedCrop": "ResizedCrop((0.8, 1.0))",
+    "RandomCenterCrop": "CenterCrop(22, probability=0.1)",
+    "Cutout": "RandomErasing(0.5, pixels=8)",
+    "CoarseDropout": "RandomErasing(0.5, pixels=8)",
+    "Erasing": "RandomErasing(0.5, pixels=8)",
+    "RandomApply": "the probability of a part: CenterCrop(22, probability=0.1)",
+    "Adamax": "Adam(lr=0.001)",
+    "NAdam": "Adam(lr=0.001)",
+    "Normalize": "nothing: images are always normalized",
+    "ToTensor": "nothing: images are tensors",
+    "Compose": "parts in parentheses: Recipe(augment=(Rotation(7), Shift(2)))",
+    "DataLoader": "nothing: the trainer makes the batches, Recipe(batch_size=128)",
+    "CrossEntropyLoss": "nothing: the loss is always cross-entropy",
+    "NLLLoss": "nothing: the loss is always cross-entropy, which takes log_softmax too",
+}
+
+
+def class_meant_by(name: str, known: Sequence[str]) -> str:
+    """A sentence that says what to import in an unknown name's place.
+
+    Args:
+        name: As it was typed.
+        known: Names that there are.
+    """
+    if name in _CLASSES:
+        return f"Write {_CLASSES[name]}."
+    lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f"Did you mean {lower[close[0]]}?" if close else f"Known: {', '.join(known)}."
+
+
 def meant_by(owner: str, key: str, value: object) -> str:
     """A sentence that says what an unknown key is called here; empty where nobody knows.
 
@@ -159,6 +259,8 @@ def meant_by(owner: str, key: str, value: object) -> str:
     sentence = _MEANT.get(owner, {}).get(key, "")
     if not sentence and key.startswith("T_"):
         sentence = _COUNTED
+    if not sentence and key in ("last_epoch", "verbose"):
+        sentence = "Leave it out: the trainer counts."
     return sentence.format(owner=owner, value=repr(value)[:40])
 
 

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from eva.errors import RecipeError
-from eva.recipe.names import meant_by, mend_value
+from eva.recipe.names import meant_by, meant_elsewhere, mend_value
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -76,10 +76,7 @@ def recipe_error(owner: type[Part], error: ValidationError) -> RecipeError:
     at = _part_at(owner, path)
     if first["type"] == "extra_forbidden":
         known = sorted(k for k in at.model_fields if k != "kind")
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = meant_by(at.__name__, key, first["input"])
-        if not hint and close:
-            hint = f"Did you mean {close[0]!r}?"
+        hint = meant_by(at.__name__, key, first["input"]) or _nearest(at, key, first["input"])
         listed = f"Known keys: {', '.join(known)}." if known else "It has no keys."
         return RecipeError(f"{where} has no key {key!r}.", f"{hint} {listed}".strip())
     wrong = first["msg"].removeprefix("Value error, ")
@@ -87,6 +84,23 @@ def recipe_error(owner: type[Part], error: ValidationError) -> RecipeError:
         wrong = "this is no part of a recipe"
     problem = f"{where}.{key}: {wrong}, got {_show(first['input'])}."
     return RecipeError(problem, mend_value(at.__name__, key, first["input"], first["type"]))
+
+
+def _nearest(at: type[Part], key: str, value: object) -> str:
+    """A sentence with the right name that is nearest to an unknown one: here, or elsewhere."""
+    known = [k for k in at.model_fields if k != "kind"]
+    typed = key.lower()
+    for cutoff in (0.75, 0.5):
+        close = difflib.get_close_matches(typed, known, n=1, cutoff=cutoff)
+        close = close or [k for k in known if len(k) > 1 and (typed in k or k in typed)]
+        if close:
+            return f"Did you mean {close[0]!r}?"
+        owners = [part.__name__ for part in _subclasses(Part) if key in part.model_fields]
+        if owners:
+            return f"{key} belongs to {' or '.join(owners[:3])}: {owners[0]}({key}={_show(value)})."
+        if elsewhere := meant_elsewhere(key, value):
+            return elsewhere
+    return f"Did you mean {at.first!r}?" if at.first else ""
 
 
 def _show(value: object) -> str:

@@ -18,7 +18,7 @@ from eva.errors import RecordError
 from eva.record import Change, Run, counted, write_atomically
 from eva.training.device import device_of
 
-RECORD = 200_000  # bytes that a record takes at most, beside its checkpoint
+RECORD = 1_000_000  # bytes that a record and its pictures take at most, beside the checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)

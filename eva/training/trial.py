@@ -272,7 +272,7 @@ def _require_gradients(loss: Tensor) -> None:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        text = (str(error).strip().splitlines() or [""])[0]
+        text = (str(error).strip().splitlines() or [""])[0].partition(" Hint: ")[0]
         hint = "Does forward() change a value in place (`+=`, `relu_`, `inplace=True`)?"
         raise ForwardError(
             f"the backward pass raised {type(error).__name__}: {text}",

@@ -136,8 +136,8 @@ def test_a_conftest_beside_a_submission_is_not_run(tmp_path: Path) -> None:
     assert code == 0
 
 
-def test_receptive_field_can_be_solved() -> None:
-    code, output = front_door("assignments/receptive_field", "--submission", SOLVED)
+def test_receptive_field_can_be_solved_and_workers_send_their_verdicts() -> None:
+    code, output = front_door("assignments/receptive_field", "--submission", SOLVED, "-n", "2")
     assert code == 0, output
     assert "10/10" in output
     assert "Next: all 10 points are yours" in output

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eva.cli import app
+from eva.data import Dataset
 
 SUBMISSION = """
 from torch import nn
@@ -111,6 +112,42 @@ def test_a_run_that_diverges_exits_with_1(submission: str) -> None:
     result = runner.invoke(app, ["train", submission, "--data", "mnist-mini"])
     assert result.exit_code == 1
     assert "NaN or infinite" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("gap_head(1)", "gap_head(1, 9)", "Let the last layer have 10 outputs"),
+        ("gap_head(1)", "nn.Flatten(), nn.Linear(50, 10)", "layer 2 (Linear), which got (300, 49)"),
+        ("nn.MaxPool2d(4)", "1 / 0", "build_model() raised ZeroDivisionError"),
+        ("Recipe(epochs=2", "Recipe(lr=0.1, epochs=2", "belongs to the optimizer"),
+        ("optimizer=SGD(lr=0.1)", "schedule=OneCycle(peak_at=0.01)", "no step is left to rise"),
+        ("Recipe, SGD", "Recipe, StepLR", "Write Step(every=6, gamma=0.1)"),
+    ],
+)
+def test_what_can_not_be_trained_exits_with_1_and_trains_nothing(
+    submission: str, old: str, new: str, words: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eva.data.load_data", lambda *arguments: tiny)
+    text = SUBMISSION.replace("Recipe, SGD", "OneCycle, Recipe, SGD").replace(old, new)
+    Path(submission).write_text(text)
+    result = runner.invoke(app, ["train", submission])
+    assert result.exit_code == 1, result.output
+    assert words in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+    assert not Path("runs").exists()
+
+
+def test_a_training_ends_with_advice(
+    submission: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eva.data.load_data", lambda *arguments: tiny)
+    Path(submission).write_text(SUBMISSION.replace("gap_head(1))", "gap_head(1), nn.Softmax(1))"))
+    result = runner.invoke(app, ["train", submission])
+    assert result.exit_code == 0
+    said = " ".join(result.output.split())
+    assert "Advice: the network ends with a softmax" in said
+    assert "See docs/lessons/pipeline.md#the-end-of-a-network." in said
 
 
 def test_lr_find_prints_a_suggestion(submission: str) -> None:

@@ -173,6 +173,22 @@ def test_every_rate_is_positive_even_for_one_step(schedule: object) -> None:
         (lambda: RandomErasing(ratio=(3.3, 0.3)), ["RandomErasing.ratio", "rising"]),
         (lambda: Rotation(7, fill=255), ["Rotation.fill", "255"]),
         (lambda: Recipe(early_stopping=3), ["EarlyStopping"]),
+        (lambda: Recipe(step_size=6), ["Step(every=6)"]),
+        (lambda: Recipe(gamma=0.1), ["gamma belongs to Step: Step(gamma=0.1)"]),
+        (lambda: Recipe(max_lr=0.1), ["Recipe(optimizer=SGD(lr=0.1))"]),
+        (lambda: Recipe(betas=(0.9, 0.99)), ["Adam(betas=(0.9, 0.99))"]),
+        (lambda: Recipe(milestones=(6, 12)), ["MultiStep(milestones=(6, 12))"]),
+        (lambda: Recipe(patience=3), ["Plateau(patience=3)"]),
+        (lambda: Adam(momentum=0.8), ["Adam(betas=(0.8, 0.999))"]),
+        (lambda: Adam(amsgrad=True), ["default", "leave it out"]),
+        (lambda: OneCycle(warmup=0.2), ["OneCycle(peak_at=0.2)"]),
+        (lambda: Cosine(T_max=15), ["counted by the trainer"]),
+        (lambda: Step(decay=0.5), ["Step(gamma=0.5)"]),
+        (lambda: Plateau(cooldown=1), ["default"]),
+        (lambda: Step(last_epoch=-1), ["Leave it out"]),
+        (lambda: Scale(zoom=0.1), ["Did you mean 'fraction'?"]),
+        (lambda: Rotation(rotation=7), ["Did you mean 'degrees'?"]),
+        (lambda: Recipe(batchsize=64), ["Did you mean 'batch_size'?"]),
     ],
 )
 def test_what_people_type_is_answered_with_what_to_write(make: object, words: list[str]) -> None:
@@ -180,6 +196,28 @@ def test_what_people_type_is_answered_with_what_to_write(make: object, words: li
         make()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("StepLR", "Write Step(every=6, gamma=0.1)."),
+        ("OneCycleLR", "Write OneCycle(peak_at=0.3)."),
+        ("RandomRotation", "Write Rotation(7)."),
+        ("ColorJitter", "Brightness(0.1) and Contrast(0.1)"),
+        ("Sgd", "Did you mean SGD?"),
+        ("Rotate", "Did you mean Rotation?"),
+        ("Xyzzy", "Known: SGD, Adam"),
+    ],
+)
+def test_a_name_that_there_is_not_is_answered_where_it_is_imported(name: str, words: str) -> None:
+    with pytest.raises(ImportError) as caught:
+        exec(f"from eva.recipe import {name}", {})
+    assert f"eva.recipe has no {name}. " in str(caught.value)
+    assert words in str(caught.value)
+    import eva.recipe
+
+    assert not hasattr(eva.recipe, "nothing_of_this_name")
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
+from filelock import FileLock, Timeout
 
 import eva
 from eva.data import Dataset
 from eva.errors import GradingError, RecordError
 from eva.grading.graph.candidate import Candidate
 from eva.record import Run, write_atomically
+from eva.user_cache import writable_cache
 
 CACHE_SCHEMA = 1
 
@@ -88,14 +91,33 @@ class CachedRun:
 
 
 class RunCache:
-    """Finished trainings in a folder; the default is the user's cache."""
+    """Finished trainings in a folder; the default is the user's cache, where it can be written."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or platformdirs.user_cache_path("eva-course") / "grades"
+        self.root = root or writable_cache() / "grades"
 
     def folder(self, facts: Facts) -> Path:
         """Where a training with these facts writes its record and checkpoint."""
         return self.root / facts.key
+
+    @contextmanager
+    def only_one(self, facts: Facts, waiting: Callable[[], None]) -> Iterator[None]:
+        """Let one process train at a time; ``waiting`` is called where another one does."""
+        lock = FileLock(self.root / f"{facts.key}.lock")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waiting()
+                lock.acquire()
+        except OSError:  # no place for a lock: whoever writes next says so
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     def find(self, facts: Facts) -> CachedRun | None:
         """Return a finished training; None where there is none, or where it is damaged."""

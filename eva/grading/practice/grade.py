@@ -239,17 +239,18 @@ class Grading:
     def _train(self, data: Dataset) -> dict[str, Verdict]:
         """Train, or find the same training in the cache; then look at the record."""
         facts = Facts.of(self.captured, data, SEED)
-        self._entry = self._store.find(facts) if self._cache else None
-        if self._entry is None:
-            outcome = self._fit(data, facts)
-            if isinstance(outcome, Verdict):
-                skipped = self._skipped("training did not end", "training stopped")
-                for first in list(skipped)[:1]:
-                    skipped[first] = replace(outcome, check=first)
-                return skipped
-            self._entry = outcome
-        else:
-            self._show("Nothing changed since this was trained; --no-cache trains it again.")
+        with self._store.only_one(facts, lambda: self._show("It is trained already: waiting.")):
+            self._entry = self._store.find(facts) if self._cache else None
+            if self._entry is None:
+                outcome = self._fit(data, facts)
+                if isinstance(outcome, Verdict):
+                    skipped = self._skipped("training did not end", "training stopped")
+                    for first in list(skipped)[:1]:
+                        skipped[first] = replace(outcome, check=first)
+                    return skipped
+                self._entry = outcome
+            else:
+                self._show("Nothing changed since this was trained; --no-cache trains it again.")
         if self._out is not None:
             self._entry = self._entry.copy_to(self._out)
         run = self._entry.run

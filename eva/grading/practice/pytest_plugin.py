@@ -12,11 +12,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from eva.errors import EvaError
+from eva.grading.checks.advice import Advice
 from eva.grading.checks.report import Report, Row
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
@@ -36,12 +38,33 @@ class Sheet:
     submission: str
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     grading: Grading | None = None
+    elsewhere: dict[str, Any] = field(default_factory=dict)
 
     def report(self, hints: int) -> Report:
         """A check without a verdict was deselected, or the session ended before it."""
         if self.grading is not None:
             return self.grading.report_of(self.verdicts, hints=hints)
-        return Report.of(self.assignment, self.submission, self.verdicts, hints=hints)
+        told = self.elsewhere
+        return Report.of(
+            self.assignment,
+            self.submission,
+            self.verdicts,
+            hints=hints,
+            files=tuple(map(Path, told.get("files", ()))),
+            outside=told.get("outside"),
+            advice=tuple(Advice(**one) for one in told.get("advice", ())),
+        )
+
+    def to_json(self, hints: int) -> dict[str, Any]:
+        """All of it that a report needs, for the process that prints one."""
+        report = self.report(hints)
+        return {
+            "submission": self.submission,
+            "verdicts": [verdict.to_json() for verdict in self.verdicts.values()],
+            "files": [str(file) for file in report.files],
+            "outside": report.outside,
+            "advice": [advice.to_json() for advice in report.advice],
+        }
 
 
 SHEETS = pytest.StashKey[dict[Path, Sheet]]()
@@ -64,6 +87,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse what can't be graded before anything runs."""
     config.stash[SHEETS] = {}
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FromWorkers(config))
     config.addinivalue_line("markers", "slow: trains on full MNIST (deselect with -m 'not slow')")
     if config.option.reportchars == "fE":  # pytest's default: a list that our table repeats
         config.option.reportchars = ""
@@ -187,6 +212,7 @@ def _order(folder: Path) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
+    item: pytest.Item,
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show a failed check as its message, without a traceback of ours."""
@@ -197,7 +223,36 @@ def pytest_runtest_makereport(
             report.longrepr = str(error)
         elif isinstance(error, EvaError):
             report.longrepr = f"{type(error).__name__}: {error}"
+    if hasattr(item.config, "workerinput"):  # of pytest-xdist: the table is printed elsewhere
+        sheet = item.config.stash[SHEETS].get(item.path.parent)
+        if sheet is not None:
+            told = {str(item.path.parent): sheet.to_json(item.config.getoption("--hints"))}
+            report.eva_sheets = told  # type: ignore[attr-defined]
     return report
+
+
+class FromWorkers:
+    """Takes the verdicts that pytest-xdist's workers send along with their reports.
+
+    Each worker has a part of the checks, so the sheets of all of them are put together.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._sheets = config.stash[SHEETS]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Enter what a worker knows by now; the order of the table is the rubric's."""
+        for folder, told in getattr(report, "eva_sheets", {}).items():
+            place = Path(folder)
+            if place not in self._sheets:
+                assignment = load_assignment(place)
+                self._sheets[place] = Sheet(assignment=assignment, submission=told["submission"])
+            sheet = self._sheets[place]
+            for value in told["verdicts"]:
+                sheet.verdicts[value["check"]] = Verdict.from_json(value)
+            for key in ("files", "outside", "advice"):
+                if told[key] or key not in sheet.elsewhere:
+                    sheet.elsewhere[key] = told[key]
 
 
 def pytest_terminal_summary(
@@ -218,14 +273,19 @@ def pytest_terminal_summary(
 
 @contextmanager
 def _uncaptured(config: pytest.Config) -> Iterator[None]:
-    """Let progress bars through to the terminal, without `-s`."""
+    """Let progress bars through to the terminal, without `-s`; there may be none."""
     manager = config.pluginmanager.getplugin("capturemanager")
+    if manager is None:
+        yield
+        return
     with manager.global_and_fixture_disabled():
         yield
 
 
 def _write_line(config: pytest.Config, line: str) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None:  # in a worker of pytest-xdist
+        return
     with _uncaptured(config):
         reporter.ensure_newline()
         reporter.write_line(line)
