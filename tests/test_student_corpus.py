@@ -29,10 +29,10 @@ def test_idiom_is_summarized_checked_and_trained(name: str, tiny: Dataset, tmp_p
     build, recipe, pooled = CORPUS[name]
     model = build()
     parameters = sum(p.numel() for p in model.parameters())
-    assert f"{parameters:,} parameters" in str(eva.summary(model, (1, 28, 28)))
+    assert eva.summary(model, (1, 28, 28)).total_params == parameters
     field = eva.receptive_field(model, (1, 28, 28))
     assert field.output_shape == (1, 10)
-    assert min(field.size) >= (28 if pooled else 1) or field.status is not eva.rf.Status.EXACT
+    assert min(field.size) >= 23  # strides may leave out the last columns
 
     (tmp_path / "net.py").write_text(FILE.format(name=name))
     verdicts = {v.check: v for v in run_fast_checks(capture(tmp_path / "net.py"))}

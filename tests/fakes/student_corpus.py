@@ -433,3 +433,11 @@ def ghost_batch_norm() -> nn.Module:
         nn.Conv2d(1, 6, 3, stride=2, bias=False), GhostNorm(6), nn.ReLU(), nn.Conv2d(6, 10, 3),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(),
     )  # fmt: skip
+
+
+@student(recipe(augment=(Rotation(7), Shift(1))))
+def pixels_to_channels() -> nn.Module:
+    return nn.Sequential(
+        nn.PixelUnshuffle(2), *conv_bn(4, 6), nn.Conv2d(6, 10, 3), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )  # fmt: skip

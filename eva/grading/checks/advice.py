@@ -318,7 +318,7 @@ def bias_before_batch_norm(candidate: Candidate) -> str | None:
     )
 
 
-@advise("regularization", "Batch norm: keep the scale")
+@advise("regularization", "BatchNorm: keep the scale")
 def no_normalization(candidate: Candidate) -> str | None:
     """Several convolutions, and nothing keeps the scale."""
     if candidate.graph is None:
@@ -438,7 +438,7 @@ def _stands(run: Run) -> bool:
     return bool(run.rows) and run.rows[-1].train_loss > 2.2 and run.rows[-1].train_accuracy < 20
 
 
-@advise("pipeline", "Scores and loss", trains=True)
+@advise("pipeline", "Steps 2 and 3: scores and loss", trains=True)
 def loss_stands(run: Run) -> str | None:
     """The loss is that of guessing."""
     if not _stands(run):
@@ -450,7 +450,7 @@ def loss_stands(run: Run) -> str | None:
     )
 
 
-@advise("regularization", "4. Batch norm, dropout, augmentation", trains=True)
+@advise("regularization", "4. BatchNorm, dropout, augmentation", trains=True)
 def overfits(run: Run) -> str | None:
     """Training accuracy far above test accuracy."""
     gap = _gap(run)
@@ -462,7 +462,7 @@ def overfits(run: Run) -> str | None:
     )
 
 
-@advise("regularization", "4. Batch norm, dropout, augmentation", trains=True)
+@advise("regularization", "4. BatchNorm, dropout, augmentation", trains=True)
 def underfits(run: Run) -> str | None:
     """Training accuracy far below test accuracy."""
     gap = _gap(run)
