@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from torch import Tensor, nn
 from eva import rf
 from eva.data import Dataset, normalize, to_float
 from eva.errors import EvaError
-from eva.record import TARGET, Run
+from eva.record import TARGET, Run, counted
 from eva.rf.gradients.probe import effective_receptive_field
 from eva.training.device import device_of
 from eva.training.evaluation import evaluate
 from eva.training.lr_finder import LRFinding
 
+_TITLES = 3  # runs that a title of curves names; the legend names all
 COLORS = ("#2f6fb7", "#d1495b", "#3a8f5c", "#8a5fb0", "#c98a1b", "#4b5563")
 
 
@@ -64,6 +66,7 @@ def curves(runs: Sequence[Run], target: float | None = TARGET) -> Figure:
         _style(axes, "epoch", title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(loc="lower right", fontsize="small")
+    figure.suptitle("\n".join(_title(run) for run in runs[:_TITLES]), fontsize="medium")
     return figure
 
 
@@ -108,11 +111,14 @@ def confusion(run: Run) -> Figure:
     axes.set_yticks(range(len(counts)))
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"{mistakes.sum()} mistakes in {counts.sum():,} test images", fontsize="medium")
+    wrong = f"{counted(mistakes.sum(), 'mistake')} in {counts.sum():,} test images"
+    axes.set_title(f"{_title(run, 60)}\n{wrong}", fontsize="small")
     return figure
 
 
-def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
+def misclassified(
+    model: nn.Module, data: Dataset, limit: int = 30, run: Run | None = None
+) -> Figure:
     """Gallery of wrongly classified test images, the most confident mistakes first."""
     result = evaluate(model, data.test_images, data.test_labels)
     labels = data.test_labels.cpu()
@@ -134,7 +140,9 @@ def misclassified(model: nn.Module, data: Dataset, limit: int = 30) -> Figure:
         axes.text(left + 0.5, top - 0.03, words, ha="center", va="bottom", fontsize="small")
     axes.set(xlim=(0, 1.1 * columns - 0.1), ylim=(pitch * rows - pitch + 1, 1 - pitch))
     axes.axis("off")
-    figure.suptitle(f"{len(shown)} of {len(wrong)} mistakes")
+    mistakes = f"{len(shown)} of {counted(len(wrong), 'mistake')} on {data.name}"
+    title = mistakes if run is None else f"{_title(run, 90)}\n{mistakes}"
+    figure.suptitle(title, fontsize="medium")
     return figure
 
 
@@ -264,12 +272,25 @@ def save_lr_finding(finding: LRFinding, title: str, path: Path) -> Path:
     Raises:
         PlotError: It can't be written there.
     """
-    figure = lr_finding(finding, title)
+    return _save_one(lr_finding(finding, title), path)
+
+
+def save_curves(runs: Sequence[Run], path: Path) -> Path:
+    """Write the curves of some runs as one picture; return its path.
+
+    Raises:
+        PlotError: There is nothing to draw, or it can't be written there.
+    """
+    return _save_one(curves(runs), path)
+
+
+def _save_one(figure: Figure, path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise PlotError(f"{path} can't be written: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not know
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise PlotError(f"{path} can't be written: {why}.") from error
     finally:
         plt.close(figure)
     return path
@@ -281,7 +302,7 @@ def save_training_plots(run: Run, model: nn.Module, data: Dataset, folder: Path)
     figures = {
         "curves": curves([run]),
         "confusion": confusion(run),
-        "misclassified": misclassified(model, data.to(device)),
+        "misclassified": misclassified(model, data.to(device), run=run),
     }
     return _save(figures, folder)
 
@@ -339,9 +360,16 @@ def _grid(count: int, columns: int = 8) -> tuple[Figure, list[Axes]]:
 
 
 def _label(run: Run, runs: Sequence[Run]) -> str:
-    name = run.submission.removesuffix(".py").replace("/", ".").rpartition(".")[2]
+    place = run.submission.removesuffix(".py").removesuffix(".ipynb")
+    name = place.replace("\\", "/").rstrip("/").replace("/", ".").rpartition(".")[2]
     same = [other for other in runs if other.submission == run.submission]
     return name if len(same) == 1 else f"{name} seed {run.seed}"
+
+
+def _title(run: Run, width: int = 110) -> str:
+    """Which run, its data and the verdict, in lines of so many characters."""
+    text = f"{_label(run, [run])}, seed {run.seed}. {run.verdict()}"
+    return textwrap.fill(text, width)
 
 
 def _style(axes: Axes, x: str, y: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from eva.json_types import FrozenModel
 from eva.recipe import Recipe
 
 RECORD_SCHEMA = 1
+_SHOWN = 10  # epochs in the table that a notebook shows
 TARGET = 99.4  # percent of the test images, in each of the last epochs: the course's assignment
 LAST_EPOCHS = 4
 
@@ -109,6 +112,8 @@ class Run(FrozenModel):
         network: Digest of the operations that the model runs. Two networks with the same one differ
             at most in the values of their weights. Empty in older records.
         changes: What was otherwise each time the run was resumed.
+        layers: A line for each layer without layers inside, as PyTorch prints it. Empty in older
+            records, and where a graph was trained.
     """
 
     schema_version: int = RECORD_SCHEMA
@@ -126,6 +131,25 @@ class Run(FrozenModel):
     seconds: float = 0.0
     network: str = ""
     changes: tuple[Change, ...] = Field(default=())
+    layers: tuple[str, ...] = Field(default=())
+
+    def __repr__(self) -> str:
+        """Three lines: which run, how large and how long, and the verdict."""
+        return (
+            f"Run of {self.submission}, seed {self.seed}: {self.status}\n"
+            f"{counted(self.parameters, 'parameter')}, {len(self.rows)} of "
+            f"{counted(self.recipe.epochs, 'epoch')} of {self.data.name} on {self.device.name}, "
+            f"{self.seconds:.0f} s\n"
+            f"{self.verdict()}"
+        )
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: those lines, the curves, and a table of the last epochs."""
+        which, size, verdict = (html.escape(line) for line in repr(self).split("\n"))
+        shown = f"<p><b>{which}</b><br>{size}<br>{verdict}</p>"
+        return shown + _curves(self.rows) + _table(self.rows) if self.rows else shown
 
     @property
     def best(self) -> EpochRow | None:
@@ -157,7 +181,7 @@ class Run(FrozenModel):
     def to_json(self) -> str:
         """JSON text, one epoch a line so that records diff well."""
         value = self.model_dump(mode="json")
-        for key in ("network", "changes"):  # later than the first records, which have neither
+        for key in ("network", "changes", "layers"):  # later than the first records
             if not value[key]:
                 del value[key]
         rows = value.pop("rows")
@@ -218,6 +242,59 @@ class Run(FrozenModel):
             raise RecordError(f"{source} is not a run record: {key}: {first['msg']}.") from error
         except RecipeError as error:
             raise RecordError(f"{source} is not a run record: {error}") from error
+
+
+def _curves(rows: Sequence[EpochRow]) -> str:
+    """Accuracy over the epochs as SVG: testing solid, training dashed."""
+    kinds = {"test": ("#2f6fb7", ""), "train": ("#d1495b", ' stroke-dasharray="5 3"')}
+    values = {
+        "test": [row.test_accuracy for row in rows],
+        "train": [row.train_accuracy for row in rows],
+    }
+    low, high = min(map(min, values.values())), max(map(max, values.values()))
+    span = high - low or 1.0
+    parts = []
+    for place, (name, (color, dash)) in enumerate(kinds.items()):
+        points = [
+            (50 + 380 * index / max(1, len(rows) - 1), 150 - 130 * (value - low) / span)
+            for index, value in enumerate(values[name])
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(
+            f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"{dash}/>'
+            f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="3" fill="{color}"/>'
+            f'<text x="440" y="{30 + 18 * place}" fill="{color}">{name} '
+            f"{values[name][-1]:.2f} %</text>"
+        )
+    ends = f"epochs {rows[0].epoch + 1} to {rows[-1].epoch + 1}"
+    return (
+        '<svg width="560" height="180" font-family="sans-serif" font-size="12" role="img" '
+        f'aria-label="Accuracy over {ends}">'
+        f'<text x="0" y="24" fill="currentColor">{high:.1f} %</text>'
+        f'<text x="0" y="154" fill="currentColor">{low:.1f} %</text>'
+        f'<text x="200" y="174" fill="currentColor">{ends}</text>'
+        f'<path d="M50 15V155H435" fill="none" stroke="currentColor" opacity="0.4"/>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _table(rows: Sequence[EpochRow]) -> str:
+    """The last epochs as HTML."""
+    names = ("epoch", "lr", "train %", "train loss", "test %", "test loss", "s")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = ""
+    for row in rows[-_SHOWN:]:
+        cells = (
+            f"{row.epoch + 1}",
+            f"{row.lr:.3g}",
+            f"{row.train_accuracy:.2f}",
+            f"{row.train_loss:.4f}",
+            f"{row.test_accuracy:.2f}",
+            f"{row.test_loss:.4f}",
+            f"{row.seconds_train + row.seconds_test:.1f}",
+        )
+        body += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def counted(number: int, noun: str) -> str:

@@ -49,7 +49,8 @@ def test_learning_rate_has_a_value_a_step() -> None:
 def test_confusion_prints_every_count() -> None:
     (axes,) = plots.confusion(make_run(99.0)).axes
     assert sorted(text.get_text() for text in axes.texts) == ["1", "10", "9"]
-    assert axes.get_title() == "1 mistakes in 20 test images"
+    assert "exp5, seed 3. The last epoch reached 99.00 % on mnist" in axes.get_title()
+    assert axes.get_title().endswith("1 mistake in 20 test images")
 
 
 def test_misclassified_shows_mistakes_the_most_confident_first(
@@ -95,3 +96,13 @@ def test_confusion_counts_true_rows_and_predicted_columns() -> None:
 def test_saved_pictures_are_files(tmp_path: Path) -> None:
     paths = plots.save_record_plots([make_run(98.0, 99.0)], tmp_path / "new")
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_titles_say_which_run_on_which_data_with_what_verdict(
+    model: nn.Module, tiny: Dataset
+) -> None:
+    run = make_run(99.5, 99.5, 99.5, 99.5)
+    figures = [plots.curves([run]), plots.misclassified(model, tiny, limit=1, run=run)]
+    for title in (" ".join(figure.get_suptitle().split()) for figure in figures):
+        assert "exp5, seed 3." in title
+        assert "99.50 % on mnist: 99.40 % is held over the last 4 epochs." in title

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -111,3 +112,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_run_is_three_lines_and_in_a_notebook_curves_and_a_table() -> None:
+    run = make_run(*[98.0] * 12, 99.5)
+    assert str(run) == repr(run)
+    which, size, verdict = repr(run).splitlines()
+    assert which == "Run of eva.experiments.exp5, seed 3: finished"
+    assert size == "7,753 parameters, 13 of 15 epochs of mnist on some CPU, 61 s"
+    assert verdict == run.verdict()
+    assert repr(make_run()).count("\n") == 2 and "<svg" not in make_run()._repr_html_()
+    page = run._repr_html_()
+    assert page.count("<polyline") == 2 and page.count("<tr>") == 11
+    assert "99.50" in page and run.verdict() in page
+    named = run.model_copy(update={"submission": "<script>"})._repr_html_()
+    assert "<script>" not in named and "&lt;script&gt;" in named
+    ElementTree.fromstring(f"<div>{make_run(99.0)._repr_html_().replace('<br>', '<br/>')}</div>")

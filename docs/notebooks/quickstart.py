@@ -14,18 +14,20 @@
 # %% [markdown]
 # # Quick start
 #
-# Ten minutes with `eva`: look at a network, see what its layers see, train it, look at its mistakes. It runs on a laptop, and in Colab with or without a GPU.
+# Ten minutes with `eva`: look at a network, see what its layers see, train it, look at its mistakes, check it against an assignment. It runs on a laptop, and in Colab with or without a GPU.
 #
-# **At home**, `pip install -e ".[dev]"` in your clone has done everything. **In Colab**, make a zip file of your clone with `git archive -o eva.zip HEAD`, upload it (the folder on the left), and run the next cell.
+# **Open in Colab:** go to [colab.research.google.com](https://colab.research.google.com), choose *Upload*, and take this file. The next cell installs `eva` where it is missing: from a wheel (`eva_course-*.whl`) or a `eva.zip` of your clone (`git archive -o eva.zip HEAD`) that you have uploaded in the folder on the left, or else from the package index.
 
 # %%
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 if importlib.util.find_spec("eva") is None:
-    subprocess.run(["unzip", "-q", "-o", "eva.zip", "-d", "eva-course"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "./eva-course[mini]"], check=True)
+    uploaded = [*sorted(Path().glob("eva_course-*.whl")), *Path().glob("eva.zip")]
+    source = str(uploaded[0].resolve()) if uploaded else "eva-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
     importlib.invalidate_caches()
 
 # %% [markdown]
@@ -64,34 +66,18 @@ print(tuple(data.train_images.shape), data.train_images.dtype, len(data.test_lab
 # A recipe says how, a trainer does it, and a run is the record of what happened. An epoch takes a few seconds at most.
 
 # %%
-from tqdm.auto import tqdm
-
 from eva.recipe import SGD, Recipe, Rotation
 
 EPOCHS = 3
-
-
-class Progress(eva.Callback):
-    """A bar that grows with every epoch and shows the latest accuracy."""
-
-    def on_fit_start(self, trainer):
-        self.bar = tqdm(total=trainer.recipe.epochs, unit="epoch")
-
-    def on_epoch_end(self, trainer, row):
-        self.bar.set_postfix_str(f"test {row.test_accuracy:.2f} %")
-        self.bar.update()
-
-    def on_fit_end(self, trainer, run):
-        self.bar.close()
-
-
 recipe = Recipe(epochs=EPOCHS, optimizer=SGD(lr=0.1), augment=(Rotation(degrees=10),))
-trainer = eva.Trainer(model, recipe, data, callbacks=[Progress()])
+trainer = eva.Trainer(model, recipe, data)
 run = trainer.fit()
 
+# %% [markdown]
+# A run shows itself: its verdict, its curves, its last epochs.
+
 # %%
-for row in run.rows:
-    print(f"epoch {row.epoch}  train {row.train_accuracy:.2f} %  test {row.test_accuracy:.2f} %")
+run
 
 # %% [markdown]
 # ## Look at the mistakes
@@ -110,6 +96,32 @@ mistakes = plots.misclassified(trainer.evaluated, data, limit=18)
 
 # %%
 seen = plots.receptive_field(trainer.evaluated, data.test_images[:100], layer="conv_block_3")
+
+# %% [markdown]
+# ## A notebook can be handed in
+#
+# A cell whose first line is `#| export` belongs to the submission. Everything else in the notebook is yours. Here is a whole one, too large for the assignment:
+
+# %%
+#| export
+from torch import nn
+
+from eva.blocks import conv_block, gap_head
+from eva.recipe import SGD, Recipe
+
+
+def build_wide():
+    return nn.Sequential(conv_block(1, 32), nn.MaxPool2d(2), conv_block(32, 64), gap_head(64))
+
+
+build_model = build_wide
+RECIPE = Recipe(epochs=15, optimizer=SGD(lr=0.1))
+
+# %% [markdown]
+# `eva.check` takes the two objects, and answers in a second or two. `eva check quickstart.ipynb` in a terminal says the same of this file.
+
+# %%
+eva.check(build_model, RECIPE)
 
 # %% [markdown]
 # ## Now you

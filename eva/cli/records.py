@@ -1,4 +1,4 @@
-"""Commands about run records: ``eva plot``."""
+"""Commands about run records: ``eva plot`` and ``eva compare``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,31 @@ from typing import Annotated
 import typer
 
 from eva.cli.options import friendly_errors, out
+
+
+def compare_command(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="A record, or a folder with one.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="The other.")],
+    picture: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw both curves there, such as a.png.", show_default=False),
+    ] = None,
+) -> None:
+    """Say in what two runs differ: recipe, network, curves and verdict."""
+    with friendly_errors():
+        from eva.comparison import Comparison
+        from eva.record import Run
+
+        runs = [
+            Run.load(path / "record.json" if path.is_dir() else path) for path in (first, second)
+        ]
+        text = Comparison(first=runs[0], second=runs[1], names=(str(first), str(second))).to_text()
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
+        if picture is not None:
+            from eva import plots
+
+            plots.save_curves(runs, picture)
+            out.print(f"\n  {picture}", markup=False, highlight=False, soft_wrap=True)
 
 
 def plot_command(

@@ -149,10 +149,12 @@ def _table(study: Study) -> Table:
 
 
 def _sentences(study: Study) -> list[str]:
+    from eva.record import counted
+
     low, high = study.interval
     lines = [
-        f"{study.submission}: {study.parameters:,} parameters, {study.epochs} epochs of "
-        f"{study.data}.",
+        f"{study.submission}: {counted(study.parameters, 'parameter')}, "
+        f"{counted(study.epochs, 'epoch')} of {study.data}.",
         f"{study.held} of {study.seeds} seeds held {study.target:.2f} % over the last {study.last} "
         f"epochs; 95 % interval of the share: {low:.0%} to {high:.0%}.",
     ]

@@ -45,6 +45,14 @@ def train_command(
     holdout: HoldoutOption = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 autocast.")] = False,
     compiled: CompileOption = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--log",
+            help="tensorboard, mlflow or wandb; several by repeating it.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a submission; write its record, curves, confusion matrix and mistakes."""
@@ -54,6 +62,7 @@ def train_command(
         from eva.record import EpochRow, counted
         from eva.submission import load_submission
         from eva.training.callbacks import ProgressBar
+        from eva.training.callbacks.loggers import make_logger
         from eva.training.callbacks.progress import epoch_line
         from eva.training.machine import slow_in_bfloat16
         from eva.training.trainer import Trainer
@@ -78,6 +87,7 @@ def train_command(
                 highlight=False,
                 soft_wrap=True,
             )
+        loggers = [make_logger(name, folder) for name in dict.fromkeys(log or ())]
         model = loaded.build(seed)
         dataset = load_announced(data, data_dir)
         if holdout is not None:
@@ -92,7 +102,7 @@ def train_command(
             name=submission,
             bf16=bf16,
             compiled=compiled,
-            callbacks=[Lines(lines=False)],
+            callbacks=[Lines(lines=False), *loggers],
         )
         console.print(repr(model), markup=False, highlight=False, soft_wrap=True)
         console.print(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm  # not tqdm.auto, which wants ipywidgets in a notebook
 
 from eva.errors import DataError
 from eva.user_cache import cache_folders, writable_cache

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from eva.data import Dataset, load_data
@@ -37,6 +38,7 @@ from eva.studies.summary import Study, summarize
 from eva.submission import load_submission
 from eva.training.device import select_device
 from eva.training.trainer import Trainer
+from eva.training.trial import try_model
 
 UNFINISHED = "unfinished"
 _KINDS = {"seed": Kind(seconds=6 * 3600, trains=True)}
@@ -135,13 +137,15 @@ def run_study(
     plan = Plan(make="eva.studies.run:make_work", config=config, kinds=_KINDS)
     recipe = loaded.recipe.model_copy(update={} if epochs is None else {"epochs": epochs})
     expected: dict[str, Any] = {
-        "submission": submission,
         "recipe": recipe,
         "parameters": sum(p.numel() for p in loaded.build().parameters()),
         "data": _info(dataset),
         "compiled": compiled,
     }
     with _locked(out):
+        if any(_record(out, seed).exists() for seed in range(seeds)):
+            tried = try_model(loaded.build(), dataset, recipe.batch_size, torch.device("cpu"))
+            expected["network"] = tried.network
         runs = _finished(out, seeds, expected)
         missing = [seed for seed in range(seeds) if seed not in runs]
         errors: dict[int, str] = {}
@@ -253,7 +257,7 @@ def _finished(out: Path, seeds: int, expected: dict[str, Any]) -> dict[int, Run]
     """Records that are there, by seed.
 
     Raises:
-        RecordError: One is damaged, or of another submission, recipe or data set.
+        RecordError: One is damaged, or of another network, recipe or data set.
     """
     runs = {}
     for seed in range(seeds):
@@ -263,7 +267,13 @@ def _finished(out: Path, seeds: int, expected: dict[str, Any]) -> dict[int, Run]
         run = Run.load(path)
         for key, ours in (expected | {"seed": seed}).items():
             theirs = run.device.compiled if key == "compiled" else getattr(run, key)
-            if theirs != ours:
+            if key == "network" and ours and theirs and theirs != ours:
+                raise RecordError(
+                    f"{path} belongs to another study: its network is another, of as many "
+                    "parameters.",
+                    "Go on with the network as it was, or choose another folder with --out.",
+                )
+            if key != "network" and theirs != ours:
                 raise RecordError(
                     f"{path} belongs to another study: its {key} is {theirs}, not {ours}.",
                     "Go on with what it was started with, or choose another folder with --out.",

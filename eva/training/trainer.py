@@ -10,6 +10,7 @@ learns from one batch.
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -48,6 +49,7 @@ from eva.training.stopwatch import Stopwatch
 from eva.training.totals import EpochTotals
 from eva.training.trial import try_model
 
+_LAYERS, _LAYER = 300, 120  # lines of a record on layers, and characters of each
 AT_ONCE = {"cpu": 8, "cuda": 32, "mps": 8}  # batches augmented together: fewer kernels to start
 
 
@@ -139,6 +141,7 @@ class Trainer:
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             status="running",
             network=tried.network,
+            layers=tuple(_layers(model)),
         )
 
     @property
@@ -314,6 +317,13 @@ class Trainer:
                 getattr(callback, moment)(self, *what)
             except StopTraining:
                 self._stopping = True
+
+
+def _layers(model: nn.Module) -> Iterator[str]:
+    """A line for each layer that holds no other, of a length that a record can bear."""
+    leaves = ((name, one) for name, one in model.named_modules() if not [*one.children()])
+    for name, one in itertools.islice(leaves, _LAYERS):
+        yield f"{name or 'model'}: {' '.join(str(one).split())}"[:_LAYER]
 
 
 def _require_kinds(model: object, recipe: object, data: object) -> None:

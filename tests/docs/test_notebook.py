@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from eva.submission import load_submission
+
 DOCS = Path(__file__).parents[2] / "docs"
 PATH = DOCS / "notebooks" / "quickstart.ipynb"
 
@@ -34,13 +36,22 @@ def shown(outputs: list[Any], kind: str) -> list[str]:
 
 @pytest.mark.filterwarnings("default")
 def test_the_notebook_shows_summary_progress_and_pictures(outputs: list[Any]) -> None:
-    tables = [html for html in shown(outputs, "text/html") if "<table" in html]
-    assert len(tables) == 1 and "7,753" in tables[0] and "28x28" in tables[0]
+    summary, curves, report = shown(outputs, "text/html")
+    assert "<table" in summary and "7,753" in summary and "28x28" in summary
+    assert curves.count("<polyline") == 2 and "not an official result" in curves
+    assert "fewer than 8,000 parameters" in report and "failed" in report
     assert len(shown(outputs, "image/png")) == 2  # mistakes and fields, each once
     printed = "".join(output.get("text", "") for output in outputs)
-    assert "(8, 8)" in printed and "epoch 1  train" in printed
-    bars = printed + "".join(shown(outputs, "text/plain"))
-    assert "1/1" in bars or "100%" in bars
+    assert "(8, 8)" in printed
+    assert "epoch  1:" in printed, "the bar"
+    assert "epoch  1  lr 0.1" in printed, "the line of an epoch"
+    assert "TqdmWarning" not in printed
+
+
+def test_the_notebook_is_a_submission_itself() -> None:
+    loaded = load_submission(PATH)
+    assert loaded.recipe.epochs == 15
+    assert sum(p.numel() for p in loaded.build().parameters()) > 8000
 
 
 COURSE = tomllib.loads((DOCS / "exercises" / "course.toml").read_text())

@@ -164,6 +164,18 @@ def test_another_recipe_is_refused_in_the_same_folder(
             study_of(submission, tmp_path / "out", seeds=2, **more)
 
 
+def test_a_study_goes_on_with_the_same_network_by_another_path_and_with_no_other(
+    submission: Path, tmp_path: Path, engines: list[InlineEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_of(submission, tmp_path / "out", seeds=1, epochs=1)
+    monkeypatch.chdir(tmp_path)
+    study_of(Path(submission.name), tmp_path / "out", seeds=1, epochs=1)
+    assert len(engines) == 1, "the seed was not trained again"
+    submission.write_text(SUBMISSION.replace("MaxPool2d(4)", "AvgPool2d(4)"))
+    with pytest.raises(RecordError, match="its network is another, of as many parameters"):
+        study_of(submission, tmp_path / "out", seeds=2, epochs=1)
+
+
 @pytest.mark.skipif(shutil.which(compiler()) is None, reason="no compiler")
 def test_compiled_and_plain_seeds_are_not_mixed(
     submission: Path, tmp_path: Path, engines: list[InlineEngine]

@@ -10,7 +10,7 @@ from pydantic import Field
 from eva.grading.checks.check import check
 from eva.grading.checks.verdict import Verdict
 from eva.json_types import Json
-from eva.record import Run
+from eva.record import Run, counted
 
 _GAP = 0.3  # points between training and test accuracy from which a network counts as overfitting
 
@@ -106,7 +106,7 @@ def holds(run: Measured, *, accuracy: Percent, last_epochs: Epochs) -> Verdict:
     numbers = ", ".join(f"{value:.2f}" for value in last)
     yours = f"{title}: yours have {numbers} %"
     if len(last) < last_epochs:
-        details["note"] = f"only {len(last)} epochs"
+        details["note"] = f"only {counted(len(last), 'epoch')}"
         message = f"{yours}; {last_epochs} are needed, and the recipe asks for {len(last)}."
         return Verdict.failed(message, details)
     if lowest >= accuracy:

@@ -40,6 +40,7 @@ from eva.grading.graph.trial import (
 )
 from eva.json_types import Json
 from eva.recipe import Init, Recipe
+from eva.record import counted
 from eva.seeds import seeded
 from eva.training.initialize import initialize
 from eva.training.optimizer import make_optimizer, set_lr
@@ -282,8 +283,8 @@ def recipe(
         return Verdict.skipped("recipe: not looked at, as the file does not import.")
     if recipe.epochs > epochs:
         return Verdict.failed(
-            f"recipe: {recipe.epochs} epochs; at most {epochs} {'is' if epochs == 1 else 'are'} "
-            "allowed.",
+            f"recipe: {counted(recipe.epochs, 'epoch')}; at most {epochs} "
+            f"{'is' if epochs == 1 else 'are'} allowed.",
             {"epochs": recipe.epochs},
         )
     for what, parts, allowed in (
@@ -318,7 +319,7 @@ def recipe(
             {"carried": home.numbers, "places": [list(row) for row in home.places[:20]]},
         )
     return Verdict.passed(
-        f"recipe: {recipe.epochs} epochs, batches of {recipe.batch_size}, "
+        f"recipe: {counted(recipe.epochs, 'epoch')}, batches of {recipe.batch_size}, "
         f"{type(recipe.optimizer).__name__}.",
         {"epochs": recipe.epochs},
     )

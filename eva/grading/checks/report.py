@@ -21,7 +21,7 @@ from eva.grading.checks.rubric import (
 )
 from eva.grading.checks.verdict import Status, Verdict
 from eva.json_types import Json
-from eva.record import Run
+from eva.record import Run, counted
 
 REPORT_WIDTH = 80
 MORE_HINTS = "--hints"
@@ -208,8 +208,9 @@ class Report:
             return self.outside
         if not self.passed:
             return f"so far so good; now all of it: {self._everything()}."
+        points = _points(self.assignment.points)
         return (
-            f"all {_points(self.assignment.points)} are yours: hand it in. This is practice, which "
+            f"all {points} are yours: hand it in. This is practice, which "
             "a submission could fake; the grade is made from what you hand in."
         )
 
@@ -280,7 +281,7 @@ def _note(verdict: Verdict, room: int) -> str:
         case {"parameters": int(count)}:
             text = f": {count:,}"
         case {"epochs": int(count)}:
-            text = f": {count} epoch{'s' * (count != 1)}"
+            text = f": {counted(count, 'epoch')}"
         case _:
             text = ""
     return text if len(text) <= room else f"{text[: room - 1]}…"
@@ -292,7 +293,7 @@ def _typed(path: str) -> str:
 
 
 def _points(count: Points) -> str:
-    return "1 point" if count == 1 else f"{count:g} points"
+    return "1 point" if count == 1 else f"{count:g} points"  # there are halves
 
 
 def _wrap(text: str, indent: str) -> list[str]:

@@ -16,6 +16,7 @@ from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.judge.judge import SeedResult
 from eva.json_types import Json
+from eva.record import counted
 
 NEAR = 0.05  # points; a median that is so close to the line asks for more seeds
 EXTRA = 2
@@ -121,7 +122,7 @@ def _by_median(asked: Asked, results: Sequence[SeedResult], planned: int) -> Ver
     distance = f"{abs(median - target):.2f} points {side} the line"
     if abs(median - target) <= _ROUNDING:
         distance = "exactly on the line"
-    many = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
+    many = counted(len(values), "seed")
     message = (
         f"{asked.title}: the median of {many} is {median:.2f} %, {distance}.\n"
         f"  {asked.check.words} by seed: {each} %; mean {statistics.fmean(values):.2f}, "
