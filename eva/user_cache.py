@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-NAME = "eva-course"
+CACHE_NAME = "eva-course"
 
 
 def cache_folders() -> tuple[Path, ...]:
@@ -18,10 +18,10 @@ def cache_folders() -> tuple[Path, ...]:
     The first is missing where there is no home to put it in.
     """
     try:
-        own = platformdirs.user_cache_path(NAME)
+        own = platformdirs.user_cache_path(CACHE_NAME)
     except (RuntimeError, OSError):  # no home, and no entry for this user
         own = Path("~")
-    shared = Path(tempfile.gettempdir()) / f"{NAME}-{_user()}"
+    shared = Path(tempfile.gettempdir()) / f"{CACHE_NAME}-{_user()}"
     return (own, shared) if own.is_absolute() else (shared,)
 
 

@@ -14,7 +14,7 @@ _NEAREST = {
 HANDLER = "eva.nearest"
 
 
-def nearest(error: UnicodeError) -> tuple[str, int]:
+def nearest_characters(error: UnicodeError) -> tuple[str, int]:
     """Replace what an encoding has no word for; a handler for :func:`codecs.register_error`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -33,7 +33,7 @@ def _plain(character: str) -> str:
 
 def show_every_character() -> None:
     """Let standard output and error replace what they can't encode, in place of failing."""
-    codecs.register_error(HANDLER, nearest)
+    codecs.register_error(HANDLER, nearest_characters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)

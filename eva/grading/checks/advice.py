@@ -32,7 +32,7 @@ from eva.json_types import Json
 from eva.recipe import SGD, OneCycle, Recipe, RMSprop
 from eva.record import Run
 
-Answer = Callable[[Any], str | None]
+_Saying = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Adviser:
     lesson: str
     fine: bool
     trains: bool
-    answer: Answer
+    answer: _Saying
 
 
 ADVISERS: dict[str, Adviser] = {}
@@ -76,7 +76,7 @@ ADVISERS: dict[str, Adviser] = {}
 
 def advise(
     page: str, heading: str, *, fine: bool = False, trains: bool = False
-) -> Callable[[Answer], Answer]:
+) -> Callable[[_Saying], _Saying]:
     """Register a function that answers with advice, or with None.
 
     Args:
@@ -87,7 +87,7 @@ def advise(
     """
     anchor = re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-")
 
-    def register(answer: Answer) -> Answer:
+    def register(answer: _Saying) -> _Saying:
         name = answer.__name__
         ADVISERS[name] = Adviser(
             about=name,
