@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 TWIN = "_eva_twin"  # attribute of a constant tensor: its Twin, or None where nothing is known
 LARGEST = 1 << 20  # numbers of a constant that are followed
-BUDGET = 1 << 26  # numbers of all constants of one forward pass
+CONSTANTS_BUDGET = 1 << 26  # numbers of all constants of one forward pass
 
 
 class Twin(NamedTuple):
@@ -74,7 +74,7 @@ class Constants:
 
     def __init__(self, own: Callable[[Tensor], Tensor | None]) -> None:
         self.own = own
-        self.left = BUDGET
+        self.left = CONSTANTS_BUDGET
 
     def twin(self, tensor: Tensor) -> Twin | None:
         """What is known of a constant; None if nothing, so that nothing is taken to be zero."""
