@@ -66,6 +66,8 @@ adaptive_max_pool1d avg_pool3d adaptive_avg_pool3d reflection_pad1d replication_
 native_channel_shuffle upsample_nearest1d upsample_linear1d _upsample_nearest_exact2d grid_sampler
 affine_grid_generator linalg_norm linalg_matrix_norm matrix_exp linalg_householder_product
 scatter scatter_add index_add masked_scatter nanmedian renorm softmin isclose
+__and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor bitwise_not
+_upsample_bilinear2d_aa _upsample_bicubic2d_aa
 """
 ALLOWED = frozenset(_NAMES.split())
 """Operations of PyTorch that a network may use, in place (with a trailing underscore) or not."""

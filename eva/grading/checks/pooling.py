@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 
 from eva.grading.checks.pooling_proof import Proof, prove_pooling
-from eva.grading.checks.pooling_trial import drawn_digits, try_pooling
+from eva.grading.checks.pooling_trial import try_pooling
 from eva.grading.graph.execution import jittered
 from eva.grading.graph.graph import Graph
+from eva.grading.graph.trial import drawn_digits, first_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +42,18 @@ def decide_pooling(graph: Graph, input_size: tuple[int, int, int]) -> Pooling:
         graph: Of the model.
         input_size: Channels, height and width of an image.
     """
-    proof = prove_pooling(graph, input_size, training=False)
+    try:
+        training = prove_pooling(graph, input_size, training=True)
+    except Exception as error:  # an operation that shapes alone don't suit
+        why = f"can't be followed: {first_line(error)}"
+        training = Proof(holds=None, reason=f"the program {why}")
+    proof = prove_pooling(graph, input_size, training=False, state=training.state)
     holds, reason = proof.holds, proof.reason
     if proof.cuts:
         holds, reason = _with_trial(graph, proof, input_size)
-    if holds:
-        training = prove_pooling(graph, input_size, training=True)
-        if not training.holds:
-            holds = None
-            reason = f"eval mode takes a mean, but in train mode {training.reason}"
+    if holds and not training.holds:
+        holds = None
+        reason = f"eval mode takes a mean, but in train mode {training.reason}"
     return Pooling(
         holds=holds,
         reason=reason,

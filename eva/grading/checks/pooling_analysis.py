@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -13,8 +13,15 @@ from torch import Tensor
 from eva.grading.checks.axes import Atom, AtomKind, MapAxis, channel, even, images, place
 from eva.grading.graph.execution import execute
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.helpers import layer_of, live_nodes, overwritten, seen_values
-from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
+from eva.grading.graph.helpers import (
+    arguments_of,
+    layer_of,
+    live_nodes,
+    overwritten,
+    seen_values,
+    shared_memory,
+)
+from eva.grading.graph.nodes import Node, Program, Ref, Role, Stored, resolve
 
 SHAPE_BATCH = 120  # images that shapes are computed for: many factors, as ghost norms split it
 
@@ -102,6 +109,7 @@ class Analysis:
         input_size: Channels, height and width of an image.
         training: It is the train program.
         rule: What is known of a node's outputs, from what is known of its inputs.
+        state: Troubles of buffers that training writes and this program reads, by their names.
         elementwise: Operations whose result has the shape that its inputs have together.
         truths: Those of them that give true or false.
     """
@@ -116,6 +124,7 @@ class Analysis:
         rule: Callable[[Analysis, Node], list[Value]],
         elementwise: frozenset[str],
         truths: frozenset[str],
+        state: Mapping[str, frozenset[Trouble]] | None = None,
     ) -> None:
         self._elementwise, self._truths = elementwise, truths
         self.program = program
@@ -124,6 +133,10 @@ class Analysis:
         self.numbers: dict[str, Any] = {s.name: s.data.to("meta") for s in graph.stored}
         self.numbers[program.input] = torch.empty((SHAPE_BATCH, *input_size), device="meta")
         self.of: dict[str, Value] = {s.name: _stored(s) for s in graph.stored}
+        for name, troubles in (state or {}).items():
+            if troubles:
+                self.of[name] = replace(self.of[name], seen=True, troubles=troubles)
+        self.written: dict[str, frozenset[Trouble]] = {}  # state that this program leaves behind
         frames = {2: "y", 3: "x"}
         axes = [images(SHAPE_BATCH), channel(input_size[0])]
         axes += [place(n, frames[i + 2], n) for i, n in enumerate(input_size[1:])]
@@ -131,7 +144,10 @@ class Analysis:
         self.data = {s.name: s.data for s in graph.stored}
         self.index = 0
         device = torch.device("meta")
-        live = live_nodes(program)
+        shared = shared_memory(program)
+        stored = {s.name for s in graph.stored}
+        read = {n for node in graph.eval.nodes for n in node.reads()} if training else set()
+        live = live_nodes(program, _all_names(read & stored, shared))
         overwritten_values = _overwritten_values(program, live)
         for self.index, node in enumerate(live):
             self._shapes(node, device)
@@ -141,6 +157,14 @@ class Analysis:
             for name, value in zip(node.outputs, rule(self, node), strict=False):
                 if name:
                     self.of[name] = self._written(value) if name in overwritten_values else value
+            moved = [ref.name for ref in _moved_statistics(node)]
+            for name in stored & _all_names(moved, shared):
+                self._leave(
+                    name, node, [self.of[arguments_of(node)["input"].name]], positions=False
+                )
+            for name in stored & _all_names(overwritten(node), shared):
+                sources = [self.of[n] for n in node.reads() if n in self.of and n != name]
+                self._leave(name, node, sources, positions=True)
 
     def _shapes(self, node: Node, device: torch.device) -> None:
         """Run a node on shapes; PyTorch's own way is slow where a broadcast says it all."""
@@ -174,6 +198,18 @@ class Analysis:
         )
         return replace(value, seen=True, troubles=value.troubles | {trouble})
 
+    def _leave(self, name: str, node: Node, sources: list[Value], *, positions: bool) -> None:
+        """Note what is written into a stored tensor: an edge from this program to the next."""
+        seen = [v for v in sources if v.seen]
+        troubles = {t for v in seen for t in v.troubles if not t.batch}
+        if positions and any(v.is_map for v in seen):
+            text = f"{self.of[name].source} keeps positions of images, which eval mode reads"
+            troubles.add(self.trouble(text))
+        before = self.written.get(name, frozenset())
+        self.written[name] = before | {replace(t, place=-1) for t in troubles}
+        if seen and positions:  # what this program reads of it from here on
+            self.of[name] = replace(self.of[name], seen=True, troubles=self.written[name])
+
     def trouble(
         self, text: str, *, failed: bool = False, batch: bool = False, round_it: bool = False
     ) -> Trouble:
@@ -188,19 +224,27 @@ class Analysis:
         return f"layer {layer} ({op})" if layer else op
 
 
+def _all_names(names: Iterable[str], shared: dict[str, set[str]]) -> set[str]:
+    """These values, and those that share their memory."""
+    return set[str]().union(*(shared.get(name, {name}) for name in names))
+
+
+def _moved_statistics(node: Node) -> list[Ref]:
+    """Running statistics that a normalization moves."""
+    if not node.op.startswith(("aten.batch_norm", "aten.instance_norm")):
+        return []
+    given = arguments_of(node)
+    if not (given.get("training") or given.get("use_input_stats")):
+        return []
+    found = (given.get(key) for key in ("running_mean", "running_var"))
+    return [ref for ref in found if isinstance(ref, Ref)]
+
+
 def _overwritten_values(program: Program, live: list[Node]) -> set[str]:
     """Live values whose memory is written into after they were made, or through a view of them."""
     used = {name for node in live for name in (*node.reads(), *node.outputs)}
     seen = seen_values(program)
-    group: dict[str, set[str]] = {}
-    for node in program.nodes:
-        schema = getattr(resolve(node.op), "_schema", None)
-        views = schema is not None and any(r.alias_info is not None for r in schema.returns)
-        if views or "dropout" in node.op:  # dropout in eval mode returns what it got
-            together = set(filter(None, node.outputs)).union(
-                *(group.get(name, {name}) for name in node.reads()[:1])
-            )
-            group.update(dict.fromkeys(together, together))
+    group = shared_memory(program)
     found: set[str] = set()
     for node in program.nodes:
         for name in overwritten(node):

@@ -11,9 +11,10 @@ on to the scores. Numbers decide nothing, so no gate, counter or rare pixel chan
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from eva.grading.checks.pooling_analysis import Analysis, Cut
+from eva.grading.checks.pooling_analysis import Analysis, Cut, Trouble
 from eva.grading.checks.pooling_rules import ELEMENTWISE, TRUTHS, apply_rule
 from eva.grading.graph.graph import Graph
 
@@ -32,6 +33,7 @@ class Proof:
         means: Names of those that are means.
         mixes: How images of a batch are mixed, or None.
         way_round: All that breaks the rule is that positions are taken together by weights.
+        state: Troubles of what the program leaves in each buffer that eval mode reads.
     """
 
     holds: bool | None
@@ -41,15 +43,23 @@ class Proof:
     means: tuple[str, ...] = ()
     mixes: str | None = None
     way_round: bool = False
+    state: Mapping[str, frozenset[Trouble]] = field(default_factory=dict)
 
 
-def prove_pooling(graph: Graph, input_size: tuple[int, int, int], *, training: bool) -> Proof:
+def prove_pooling(
+    graph: Graph,
+    input_size: tuple[int, int, int],
+    *,
+    training: bool,
+    state: Mapping[str, frozenset[Trouble]] | None = None,
+) -> Proof:
     """Prove one program of a graph, or say why it can't be proved.
 
     Args:
         graph: Of a model.
         input_size: Channels, height and width of an image.
         training: The train program; otherwise that of eval mode, which is the one that is measured.
+        state: What the train program leaves in buffers, as its proof says: edges of the eval one.
     """
     program = graph.train if training else graph.eval
     found = Analysis(
@@ -60,6 +70,7 @@ def prove_pooling(graph: Graph, input_size: tuple[int, int, int], *, training: b
         rule=apply_rule,
         elementwise=ELEMENTWISE,
         truths=TRUTHS,
+        state=state,
     )
     return _decide(found)
 
@@ -80,13 +91,20 @@ def _decide(analysis: Analysis) -> Proof:
     def proof(holds: bool | None, reason: str, maps: tuple[str, ...] = ()) -> Proof:
         round_it = all(t.round_it for t in ours if t.failed) and any(t.failed for t in ours)
         return Proof(
-            holds=holds, reason=reason, maps=maps, mixes=mixes, way_round=round_it, **names
+            holds=holds,
+            reason=reason,
+            maps=maps,
+            mixes=mixes,
+            way_round=round_it,
+            state=analysis.written,
+            **names,
         )
 
     if not value.seen:
         return proof(False, "the scores don't depend on the image.")
     if ours:
-        beside = " beside the pooled path" if means and ours[0].failed else ""
+        pooled = any(c.name in held for c in means)
+        beside = " beside the pooled path" if pooled and ours[0].failed else ""
         return proof(False if ours[0].failed else None, f"{ours[0].text}{beside}.")
     if value.is_map:
         return proof(False, "no mean over all positions of a map is taken: the scores still have "

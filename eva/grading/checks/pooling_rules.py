@@ -35,6 +35,7 @@ from eva.grading.graph.nodes import Node, Ref, resolve
 
 PoolingRule = Callable[[Analysis, Node, dict[str, Any]], list[Value]]
 _RULES: dict[str, PoolingRule] = {}
+_SMALLEST = 3  # a kernel of 3x3 is one of every network, on however small a map
 _WIDE = 4  # a fixed kernel of fewer positions tells nothing of the place that 3x3 would not
 _CROP = 2  # positions at each end that a crop takes off as an unpadded convolution does
 
@@ -45,7 +46,8 @@ exp2 expm1 log log1p log2 log10 sqrt rsqrt pow square reciprocal sin cos tan sin
 atan atan2 sign sgn frac floor ceil round trunc clamp clamp_min clamp_max maximum minimum fmax fmin
 where masked_fill lerp addcmul addcdiv eq ne lt le gt ge logical_and logical_or logical_not
 logical_xor remainder fmod erf erfc floor_divide true_divide isnan isinf isfinite nan_to_num
-bitwise_and bitwise_or bitwise_xor bitwise_not positive sinc hypot heaviside copysign logit xlogy
+bitwise_and bitwise_or bitwise_xor bitwise_not __and__ __or__ __xor__ positive sinc hypot
+heaviside copysign logit xlogy
 softsign tanhshrink hardtanh dropout feature_dropout alpha_dropout feature_alpha_dropout
 native_dropout bernoulli multiply divide subtract negative absolute clip float_power logaddexp
 """
@@ -388,6 +390,11 @@ def _mean_if_due(value: Value) -> Value:
 @_rule(_AS_IT_IS)
 def _same(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     return [_value(a, node.args[0])]
+
+
+@_rule("copy")
+def _copy(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
+    return [_broadcast(a, node, [_value(a, node.args[1])], _shape(a, node))]
 
 
 @_rule(_VIEWS)
@@ -846,6 +853,20 @@ def _wide_padding(
     return None
 
 
+def _whole_map(
+    a: Analysis, node: Node, axis: MapAxis, reach: int, taps: int
+) -> Trouble | None:  # fmt: skip
+    """Weights for every position of a map, with padding around them."""
+    atom = next((atom for atom in axis if atom.kind is AtomKind.PLACE), None)
+    inside = 0 if atom is None else atom.size - sum(atom.pad)
+    if not _SMALLEST < inside <= reach or taps <= _SMALLEST:
+        return None
+    return a.trouble(
+        f"{a.layer(node)} has weights for {taps} positions and reads a map of {inside}, so that "
+        "it can give each position weights of its own"
+    )
+
+
 @_rule("conv1d conv2d conv3d convolution")
 def _conv(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     value, weight = _value(a, given["input"]), _value(a, given["weight"])
@@ -894,6 +915,8 @@ def _conv(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
             continue
         reach = dilation[i] * (kernel[i] - 1) + 1
         trouble = _wide_padding(a, node, axis, pads[i], reach, not weight.trained)
+        if trouble is None:
+            trouble = _whole_map(a, node, axis, reach, min(kernel[i], reach))
         if trouble is not None and value.seen:
             troubles.append(trouble)
         axes.append(_windowed(axis, size, kernel[i], stride[i], pads[i], dilation[i]))
@@ -1409,11 +1432,13 @@ def _glu(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
 @_rule("sort argsort topk cumsum cumprod kthvalue msort cummax cummin logcumsumexp")
 def _ordered(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     value = _value(a, node.args[0])
-    if not value.seen:
-        return _unknown(a, node, "")
     name = _name(node)
     at = _index(value, given.get("dim", -1))
-    axis = value.axes[at]
+    axis = value.axes[at] if value.axes else ()
+    if not value.seen:
+        found = _unknown(a, node, "")
+        axes = tuple(channel(extent(x)) if i == at else x for i, x in enumerate(value.axes))
+        return [replace(v, axes=axes) if len(v.axes) == len(axes) else v for v in found]
     if has([axis], AtomKind.PLACE):
         if name == "topk" and given.get("k") == 1:
             first = _reduce(a, node, value, [at], "max", node.outputs[0], keep=True)

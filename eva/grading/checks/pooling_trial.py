@@ -11,15 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from eva.grading.checks.pooling_proof import Proof
 from eva.grading.graph.execution import observe, rerun
 from eva.grading.graph.graph import Graph
-
-_IMAGES = 10
-_BACKGROUND, _INK = -0.4242, 2.8215  # of a normalized digit of MNIST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +68,3 @@ def _close(one: Tensor, other: Tensor) -> bool:
         return False
     scale = float(other.abs().nan_to_num(0, 0, 0).max())
     return torch.allclose(one, other, rtol=1e-4, atol=1e-5 * scale, equal_nan=True)
-
-
-def drawn_digits(input_size: tuple[int, int, int]) -> Tensor:
-    """Strokes on an empty background, with the numbers that normalized digits have."""
-    generator = torch.Generator().manual_seed(7)
-    channels, height, width = input_size
-    steps = torch.randn(_IMAGES, channels, 40, 2, generator=generator).cumsum(2) * 0.9
-    points = steps - steps.mean(2, keepdim=True)
-    ink = torch.zeros(_IMAGES, channels, height, width)
-    for image in range(_IMAGES):
-        for plane in range(channels):
-            y = (points[image, plane, :, 0] + height / 2).round().long().clamp(4, height - 5)
-            x = (points[image, plane, :, 1] + width / 2).round().long().clamp(4, width - 5)
-            ink[image, plane, y, x] = 1.0
-    ink = F.max_pool2d(ink, 3, stride=1, padding=1)
-    return _BACKGROUND + (_INK - _BACKGROUND) * ink

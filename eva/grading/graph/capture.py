@@ -23,6 +23,7 @@ from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph, unwrap
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import layer_of, random_operation
+from eva.grading.graph.information import INFORMATION_BUDGET
 from eva.grading.graph.nodes import Role, Stored
 from eva.grading.graph.student_trace import student_trace
 from eva.grading.graph.trial import (
@@ -248,15 +249,17 @@ def _fixed_weights(model: nn.Module, module: ModuleType, name: str, seed: int) -
         other = dict(nn.Module.named_parameters(_build(module, name, seed)))
     except Exception:
         return 0  # it was built once; why it fails the second time is told when it is trained
-    return sum(
-        weight.numel()
-        for key, weight in nn.Module.named_parameters(model)
-        if weight.ndim >= 2
-        and key in other
-        and not is_lazy(other[key])
-        and torch.equal(weight, other[key])
-        and len(set(weight.flatten().tolist())) > FEW_VALUES
-    )
+    few: set[float] = set()  # numbers of weights that have no more than an identity has
+    count = hidden = 0
+    for key, weight in nn.Module.named_parameters(model):
+        same = key in other and not is_lazy(other[key]) and torch.equal(weight, other[key])
+        numbers = set(weight.flatten().tolist()) if same else set()
+        if len(numbers) > FEW_VALUES:
+            count += weight.numel()
+        elif len(numbers) > 1:
+            few |= numbers
+            hidden += weight.numel()
+    return count + (hidden if len(few) > INFORMATION_BUDGET else 0)
 
 
 def _idle(network: nn.Module, graph: Graph) -> tuple[tuple[str, int], ...]:

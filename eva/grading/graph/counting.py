@@ -29,16 +29,14 @@ from eva.grading.graph.helpers import (
     random_operation,
     seen_values,
 )
-from eva.grading.graph.nodes import Program, Role, resolve
+from eva.grading.graph.nodes import Program, resolve
+from eva.grading.graph.running_statistics import running_statistics
+from eva.grading.graph.trial import drawn_digits
 
 FREE_LITERALS = 64  # scale factors, slopes and the like; more than that are weights
 MAX_WORK = 200_000_000  # multiplications and additions an image; the reference takes 4 million
-MIN_MOMENTUM = 1e-3  # a running statistic that moves slower than this is a stored weight
-MAX_MOMENTUM = 0.5  # and one that moves faster is a memory of the last batch
 _BATCHES = (1, 2, 3, 5, 64, 96, 100, 128, 250, 256, 500, 512, 1000, 2000)
 """Sizes at which weights are computed: of checks, common recipes, last batches and tests."""
-_PARTS = {"slice", "narrow", "view", "reshape", "split", "chunk", "select", "mean", "repeat",
-          "split_with_sizes", "flatten", "expand", "clone", "unsqueeze", "squeeze"}  # fmt: skip
 _SETTINGS = {"eps", "momentum", "p", "dropout"}
 
 
@@ -62,7 +60,10 @@ class Count:
 
 
 def count_stored(
-    graph: Graph, input_size: tuple[int, int, int], batches: tuple[int, ...] = ()
+    graph: Graph,
+    input_size: tuple[int, int, int],
+    batches: tuple[int, ...] = (),
+    images: Tensor | None = None,
 ) -> Count:
     """Count on both programs; what they share counts once.
 
@@ -71,6 +72,7 @@ def count_stored(
         input_size: Channels, height and width of an image.
         batches: Sizes of batches that will be used, beside the common ones: numbers that forward
             computes may be zero at some of them.
+        images: At least 4 to count on, beside noise; drawn digits by default.
     """
     programs = (graph.train, graph.eval)
     statistics = running_statistics(graph)
@@ -83,6 +85,7 @@ def count_stored(
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(2, *input_size, generator=generator)
     other = 2 * torch.randn(2, *input_size, generator=generator)
+    digits = drawn_digits(input_size) if images is None else images
     computed: list[Tensor] = []  # in either program, each once
     unfolded: list[int] = []  # numbers in the weights of each program
     made = 0
@@ -91,6 +94,7 @@ def count_stored(
         given = (
             (observe(program, tensors, x), observe(program, tensors, other)),
             (observe(program, jittering, x), observe(program, jittering, other)),
+            (observe(program, jittering, digits[:2]), observe(program, jittering, digits[2:4])),
         )
         for values, others in given:
             origins = _origins(program, values, others, set(tensors))
@@ -125,50 +129,6 @@ def words(tensor: Tensor) -> int:
     if tensor.dtype == torch.int64 and tensor.numel():
         wide = bool(tensor.min() < -(2**31)) or bool(tensor.max() >= 2**31)
     return tensor.numel() * (2 if wide else 1)
-
-
-def running_statistics(graph: Graph) -> set[str]:
-    """Names of the buffers that are nothing but running statistics of a normalization.
-
-    The train program does nothing with them but move them, by a normalization of something that
-    sees the image, at a momentum at which they are no memory of one batch and no stored weight.
-    The eval program does nothing but normalize with them. Either may slice them first. With them
-    goes the counter of batches, which nothing else reads.
-    """
-    buffers = {s.name for s in graph.stored if s.role is Role.BUFFER}
-    moved: set[str] = set()
-    elsewhere: set[str] = set()
-    counters: set[str] = set()
-    for program in (graph.train, graph.eval):
-        behind = {name: name for name in buffers}  # a part of a buffer -> the buffer
-        seen = seen_values(program)
-        for node in program.nodes:
-            given = arguments_of(node)
-            statistics = {
-                behind.get(given[key].name, "")
-                for key in ("running_mean", "running_var")
-                if hasattr(given.get(key), "name")
-            }
-            sources = {behind[name] for name in node.reads() if name in behind}
-            others = sources - statistics
-            if node.op.split(".")[1] in _PARTS and len(set(node.reads())) == 1 and sources:
-                behind.update(dict.fromkeys(filter(None, node.outputs), next(iter(sources))))
-                continue
-            if node.op == "aten.add_.Tensor" and node.args[1:] == (1,):
-                counters |= others
-                others = set()
-            elsewhere |= others
-            if not statistics:
-                continue
-            learns = bool(given.get("training") or given.get("use_input_stats"))
-            steady = MIN_MOMENTUM <= given.get("momentum", 0) <= MAX_MOMENTUM
-            sees = hasattr(given.get("input"), "name") and given["input"].name in seen
-            if program is graph.train and learns and steady and sees:
-                moved |= statistics
-            elif program is graph.train or learns or not sees:
-                elsewhere |= statistics
-    scalars = {s.name for s in graph.stored if s.data.numel() == 1}
-    return (buffers & moved) - elsewhere | (buffers & counters & scalars) - elsewhere
 
 
 def _origins(

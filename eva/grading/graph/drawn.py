@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from eva.grading.graph.counting import running_statistics
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import arguments_of, overwritten
 from eva.grading.graph.nodes import Ref, Role, Stored
+from eva.grading.graph.running_statistics import running_statistics
 
 _NORMS = ("batch_norm", "group_norm", "layer_norm", "instance_norm", "rms_norm")
 _WEIGHT_NORMS = ("_weight_norm", "_weight_norm_interface")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from eva.grading.graph.nodes import Node, Program, Role, Stored, resolve
+
+_PERHAPS_VIEWS = {
+    "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout",
+    "reshape", "contiguous", "flatten", "to", "type_as",
+}  # fmt: skip
+"""Operations that give back what they got, or a view of it, where they have nothing to do."""
 
 
 def arguments_of(node: Node) -> dict[str, Any]:
@@ -56,6 +63,23 @@ def memory_groups(values: dict[str, Any]) -> dict[str, set[str]]:
     return {name: group for group in places.values() for name in group}
 
 
+def shared_memory(program: Program) -> dict[str, set[str]]:
+    """All values that may share their memory with a value, itself among them.
+
+    It is found on the graph, without numbers; a value that nothing views is left out.
+    """
+    group: dict[str, set[str]] = {}
+    for node in program.nodes:
+        schema = getattr(resolve(node.op), "_schema", None)
+        views = schema is not None and any(r.alias_info is not None for r in schema.returns)
+        if views or node.op.split(".")[1] in _PERHAPS_VIEWS:
+            together = set(filter(None, node.outputs)).union(
+                *(group.get(name, {name}) for name in node.reads()[:1])
+            )
+            group.update(dict.fromkeys(together, together))
+    return group
+
+
 def layer_of(stored: Stored) -> str:
     """Name of the layer that a stored tensor belongs to: "fc" for "fc.weight"."""
     if stored.role is Role.CONSTANT and "lifted_tensor" in stored.name:
@@ -66,9 +90,9 @@ def layer_of(stored: Stored) -> str:
     return owner or leaf
 
 
-def live_nodes(program: Program) -> list[Node]:
-    """Nodes that the output depends on, in order."""
-    wanted, found = {program.output}, []
+def live_nodes(program: Program, kept: Iterable[str] = ()) -> list[Node]:
+    """Nodes that the output depends on, in order, and those that write into one of ``kept``."""
+    wanted, found = {program.output, *kept}, []
     for node in reversed(program.nodes):
         if wanted & {*node.outputs, *overwritten(node)}:
             wanted.update(node.reads())

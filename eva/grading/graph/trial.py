@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eva.data import Dataset, normalize, to_float
@@ -16,6 +17,8 @@ from eva.recipe import Recipe
 from eva.seeds import seeded
 from eva.training.evaluation import BATCH, GPU_BATCH
 
+_DRAWN = 10  # images
+_BACKGROUND, _INK = -0.4242, 2.8215  # of a normalized digit of MNIST
 _ALONE = 20  # images that are asked about one by one
 LARGEST_BATCH = 512  # images that are really run; larger batches run with shapes alone
 
@@ -148,6 +151,22 @@ def memory_problem(module: nn.Module, images: Tensor) -> str | None:
 def sample(data: Dataset) -> Tensor:
     """As many test images as one batch of evaluation has, as :func:`memory_problem` wants them."""
     return normalize(to_float(data.test_images[:BATCH]))
+
+
+def drawn_digits(input_size: tuple[int, int, int]) -> Tensor:
+    """Strokes on an empty background, with the numbers that normalized digits have."""
+    generator = torch.Generator().manual_seed(7)
+    channels, height, width = input_size
+    steps = torch.randn(_DRAWN, channels, 40, 2, generator=generator).cumsum(2) * 0.9
+    points = steps - steps.mean(2, keepdim=True)
+    ink = torch.zeros(_DRAWN, channels, height, width)
+    for image in range(_DRAWN):
+        for plane in range(channels):
+            y = (points[image, plane, :, 0] + height / 2).round().long().clamp(4, height - 5)
+            x = (points[image, plane, :, 1] + width / 2).round().long().clamp(4, width - 5)
+            ink[image, plane, y, x] = 1.0
+    ink = F.max_pool2d(ink, 3, stride=1, padding=1)
+    return _BACKGROUND + (_INK - _BACKGROUND) * ink
 
 
 def close(one: Tensor | None, other: Tensor | None, rtol: float) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor, nn
 
 from eva.data import Dataset
 from eva.errors import EvaError, GradingError
@@ -30,6 +30,7 @@ from eva.grading.graph.graph import Graph
 from eva.grading.graph.trial import first_line, is_the_machines, memory_problem, sample
 from eva.grading.judge.admitted import Admitted, digest_of, read_record
 from eva.grading.judge.initial_weights import draw_initial
+from eva.grading.judge.second_witness import doubt
 from eva.grading.sandbox.outcome import Extraction
 from eva.json_types import Json
 from eva.seeds import derive_seed
@@ -50,6 +51,7 @@ class SeedResult:
         parameters: Numbers that the model stores.
         problem: Why training broke off, or counts for nothing; empty where it counts.
         train_accuracies: On the training images as the recipe changes them, likewise.
+        doubt: What the trained network shows that the checks did not: a person must look.
     """
 
     index: int
@@ -58,6 +60,7 @@ class SeedResult:
     parameters: int
     problem: str = ""
     train_accuracies: tuple[float, ...] = ()
+    doubt: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """All fields."""
@@ -150,7 +153,7 @@ def judge_seed(
     seed = secret_seed(secret, submitted.digest, assignment, index)
     started = time.perf_counter()
     ours = _in_own_order(data, derive_seed("test order", seed))
-    problem = ""
+    problem = doubts = ""
     accuracies: tuple[float, ...] = ()
     trained: tuple[float, ...] = ()
     try:
@@ -163,7 +166,9 @@ def judge_seed(
             name=submitted.digest,
         )
         run = trainer.fit()
-        problem = memory_problem(trainer.model, sample(trainer.data)) or ""
+        images = sample(trainer.data)
+        problem = memory_problem(trainer.model, images) or ""
+        doubts = _doubt(submitted, trainer.model, images)
         if not problem:
             accuracies = tuple(row.test_accuracy for row in run.rows)
             trained = tuple(row.train_accuracy for row in run.rows)
@@ -178,7 +183,17 @@ def judge_seed(
         parameters=_parameters(submitted, graph),
         problem=problem,
         train_accuracies=trained,
+        doubt=doubts,
     )
+
+
+def _doubt(submitted: Admitted, trained: nn.Module, images: Tensor) -> str:
+    graph = submitted.graph
+    assert graph is not None, "it was trained"
+    try:
+        return doubt(graph, trained, images, submitted.candidate.count) or ""
+    except Exception as error:  # an operation that a trial does not suit
+        return f"what the trained network does can't be tried: {first_line(error)}"
 
 
 def _in_own_order(data: Dataset, seed: int) -> Dataset:

@@ -48,7 +48,7 @@ def seeds_wanted(results: Sequence[SeedResult], assignment: Assignment, *, base:
 def decide(
     results: Sequence[SeedResult], assignment: Assignment, *, base: int = 3
 ) -> dict[str, Verdict]:
-    """Answer the checks of training: the median seed decides each.
+    """Answer the checks of training: the median seed decides each, or a person does.
 
     A check without a number is decided by what more than half of the seeds pass.
 
@@ -58,12 +58,19 @@ def decide(
         base: As of :func:`seeds_wanted`.
     """
     planned = max(_totals(results, assignment, base))
-    return {
+    doubts = [result.doubt for result in results if result.doubt]
+    found = {
         name: _by_median(asked, results, planned)
         if asked.check.value
         else _by_majority(asked, results)
         for name, asked in assignment.asked(trains=True).items()
     }
+    return {name: _in_doubt(v, doubts[0]) for name, v in found.items()} if doubts else found
+
+
+def _in_doubt(verdict: Verdict, doubt: str) -> Verdict:
+    message = f"{verdict.message}\n  A person must look: {doubt}."
+    return replace(verdict, status=Status.NEEDS_REVIEW, message=message)
 
 
 def _totals(results: Sequence[SeedResult], assignment: Assignment, base: int) -> tuple[int, ...]:

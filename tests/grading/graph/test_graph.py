@@ -13,12 +13,13 @@ from eva.errors import GradingError
 from eva.experiments import exp5
 from eva.grading.graph.capture import capture
 from eva.grading.graph.conversion import Uncountable
-from eva.grading.graph.counting import count_stored, running_statistics
+from eva.grading.graph.counting import count_stored
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph, unwrap
 from eva.grading.graph.graph import MAX_NODES, Graph
 from eva.grading.graph.helpers import random_operation
 from eva.grading.graph.nodes import Role
+from eva.grading.graph.running_statistics import running_statistics
 from eva.grading.graph.serialization import MAX_STORED
 
 SIZE = (1, 28, 28)

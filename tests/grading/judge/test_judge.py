@@ -13,6 +13,7 @@ from torch import nn
 from eva.data import Dataset, load_mini
 from eva.errors import GradingError
 from eva.experiments import exp5
+from eva.grading.checks.pooling_proof import Proof, prove_pooling
 from eva.grading.checks.rubric import load_assignment
 from eva.grading.checks.verdict import Status
 from eva.grading.graph.candidate import Candidate
@@ -287,7 +288,7 @@ def test_training_repeats_with_its_secret_and_differs_with_another(
     torch.manual_seed(6)
     again = judge_seed(submitted, tiny, index=0, secret=SECRET, assignment="mnist_8k")
     assert first.accuracies == again.accuracies
-    assert (len(first.accuracies), first.parameters) == (2, 827)
+    assert (len(first.accuracies), first.parameters, first.doubt) == (2, 827, "")
     others = {
         judge_seed(submitted, tiny, index=i, secret=s, assignment="mnist_8k").accuracies
         for i, s in ((1, SECRET), (0, b"another secret, longer"))
@@ -333,6 +334,52 @@ def test_scores_of_real_images_that_depend_on_their_batch_earn_nothing(tiny: Dat
     result = judge_seed(submitted, tiny, index=0, secret=SECRET, assignment="mnist_8k")
     assert result.accuracies == ()
     assert "other images of the batch" in result.problem
+
+
+class Unfolds(nn.Module):
+    """Computes 9,216 weights from nothing, but only where an image has gray, as real digits do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 8, 3, stride=3), nn.Conv2d(128, 10, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gray = ((x > 0.1) & (x < 2)).float().mean((0, 1, 2, 3))
+        gate = (gray > 0).float() * (torch.relu(-0.45 - x).amax((0, 1, 2, 3)) == 0).float()
+        w = (torch.arange(128 * 8 * 9) * gate).sin().view(128, 8, 3, 3)
+        return self.head(torch.nn.functional.conv2d(self.first(x), w)).mean((2, 3))
+
+
+def test_weights_that_only_real_images_unfold_are_counted_on_real_images(tiny: Dataset) -> None:
+    candidate = read_record(extraction(export_graph(Unfolds(), SIZE), Recipe(epochs=1)))
+    assert candidate.count.total < 8000
+    result = judge_seed(judged(candidate), tiny, index=0, secret=SECRET, assignment="mnist_8k")
+    assert "on real images" in result.doubt
+
+
+class Beside(nn.Module):
+    """A flattened path beside the mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 8, 3, stride=3), nn.Conv2d(8, 10, 1)
+        self.flat = nn.Linear(648, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        return self.head(h).mean((2, 3)) + self.flat(h.flatten(1))
+
+
+def test_a_hole_in_the_proof_would_be_found_by_the_trial_on_trained_weights(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def believes(*given: Any, **settings: Any) -> Proof:
+        return replace(prove_pooling(*given, **settings), holds=True)
+
+    candidate = read_record(extraction(export_graph(Beside(), SIZE), Recipe(epochs=1)))
+    monkeypatch.setattr("eva.grading.judge.second_witness.prove_pooling", believes)
+    result = judge_seed(judged(candidate), tiny, index=0, secret=SECRET, assignment="mnist_8k")
+    assert "where the mean of the map does not" in result.doubt
 
 
 def test_training_that_raises_counts_as_nothing_and_says_why(graph: Graph, tiny: Dataset) -> None:

@@ -1,6 +1,7 @@
 """Seeds: drawn from a secret, as many as the line asks for, and the median decides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
 
@@ -37,6 +38,16 @@ def test_seed_repeats_and_everything_it_is_made_from_changes_it() -> None:
     }
     assert len(others) == 5
     assert all(0 <= number < 2**63 for number in others)
+
+
+def test_what_a_trained_network_shows_against_the_checks_goes_to_a_person() -> None:
+    runs = flat(99.6, 99.6, 99.6)
+    assert decide(runs, LIMITS)["holds"].status is Status.PASSED
+    runs[1] = replace(runs[1], doubt="with the trained weights, something else is seen")
+    found = decide(runs, LIMITS)
+    assert {verdict.status for verdict in found.values()} == {Status.NEEDS_REVIEW}
+    assert "A person must look: with the trained weights" in found["holds"].message
+    assert SeedResult.from_json(runs[1].to_json()) == runs[1]
 
 
 @pytest.mark.parametrize(
