@@ -86,7 +86,7 @@ def count_stored(
     x = torch.randn(2, *input_size, generator=generator)
     other = 2 * torch.randn(2, *input_size, generator=generator)
     digits = drawn_digits(input_size) if images is None else images
-    computed: list[Tensor] = []  # in either program, each once
+    computed: dict[Any, Tensor] = {}  # in either program, each once
     unfolded: list[int] = []  # numbers in the weights of each program
     made = 0
     jittering = jittered(graph, generator)
@@ -99,16 +99,18 @@ def count_stored(
         for values, others in given:
             origins = _origins(program, values, others, set(tensors))
             unfolded.append(_unfolded(program, values, origins, statistics, computed))
-        for batch in sorted({*_BATCHES, *batches}) if _depends_on_batch(program) else _BATCHES[:1]:
+        by_batch = _depends_on_batch(program)
+        for batch in sorted({*_BATCHES, *batches}) if by_batch else _BATCHES[:1]:
             try:
-                values = _without_images(program, jittering, (batch, *input_size))
+                shape = (batch, *input_size) if by_batch else None
+                values = _without_images(program, jittering, shape)
             except Exception:  # a size that the network can't take is never met
                 continue
             origins = _origins(program, values, {}, set(tensors))
-            fresh: list[Tensor] = []
+            fresh: dict[Any, Tensor] = {}
             unfolded.append(_unfolded(program, values, origins, statistics, fresh))
-            made = max(made, sum(n for n in map(_without_repeats, fresh) if n > 1))
-    made = max(made, sum(n for n in map(_without_repeats, computed) if n > 1))
+            made = max(made, sum(n for n in map(_without_repeats, fresh.values()) if n > 1))
+    made = max(made, sum(n for n in map(_without_repeats, computed.values()) if n > 1))
     if made:
         layers["computed in forward from no parameter"] = made
     literals = max(map(_literals, programs))
@@ -151,10 +153,10 @@ def _origins(
         if draws(node):
             found.add("random")
         for name in filter(None, node.outputs):
-            moves = "image" not in found or _differ(values[name], others.get(name))
+            moves = "image" not in found or _differ(values.get(name), others.get(name))
             origins[name] = found if moves else found - {"image"}
         for written in overwritten(node):
-            for name in shared[written] & origins.keys():
+            for name in shared.get(written, {written}) & origins.keys():
                 origins[name] = origins[name] | found
     return origins
 
@@ -176,29 +178,34 @@ def _unfolded(
     values: dict[str, Any],
     origins: dict[str, set[str]],
     statistics: set[str],
-    computed: list[Tensor],
+    computed: dict[Any, Tensor],
 ) -> int:
     """Numbers in the weights that meet the image; those made from nothing go to ``computed``."""
-    weights: list[Tensor] = []
+    weights: dict[Any, Tensor] = {}
     for name in _frontier(program, origins):
-        value = values[name]
+        value = values.get(name)
         if isinstance(value, Tensor) and value.device.type != "meta" and name not in statistics:
             kind = weights if "stored" in origins[name] else computed
-            if not any(_equal(value, known) for known in kind):
-                kind.append(value)
-    return sum(map(_without_repeats, weights))
+            kind.setdefault(_identity(value), value)
+    return sum(map(_without_repeats, weights.values()))
 
 
 @torch.no_grad()
 def _without_images(
-    program: Program, tensors: dict[str, Tensor], shape: tuple[int, ...]
+    program: Program, tensors: dict[str, Tensor], shape: tuple[int, ...] | None
 ) -> dict[str, Any]:
-    """Values of a program for a batch of any size: of what sees the image, shapes alone."""
+    """Values of a program for a batch of any size: of what sees the image, shapes alone.
+
+    Without a shape, what sees the image is left out: nothing else may depend on its size.
+    """
     values: dict[str, Any] = {name: tensor.clone() for name, tensor in tensors.items()}
-    values[program.input] = torch.empty(shape, device="meta")
+    if shape is not None:
+        values[program.input] = torch.empty(shape, device="meta")
     seen = seen_values(program)
     meta, cpu = torch.device("meta"), torch.device("cpu")
     for node in program.nodes:
+        if not values.keys() >= {*node.reads()}:
+            continue
         if seen.intersection(node.reads()) and not node.op.startswith(("aten.sym_size", "py.")):
             own = {
                 name: value.to(meta) if isinstance(value, Tensor) else value
@@ -264,8 +271,10 @@ def _without_repeats(tensor: Tensor) -> int:
     return math.prod(tensor.shape)
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
+def _identity(tensor: Tensor) -> Any:
+    """What two tensors of the same numbers have in common, and no others."""
+    flat = tensor.detach().contiguous().reshape(-1)
+    return tuple(tensor.shape), tensor.dtype, bytes(flat.view(torch.uint8).numpy())
 
 
 def _work(graph: Graph, x: Tensor) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -19,22 +20,29 @@ _PERHAPS_VIEWS = {
 
 def arguments_of(node: Node) -> dict[str, Any]:
     """Arguments of a node by the names of its operation's schema."""
-    schema = getattr(resolve(node.op), "_schema", None)
-    names = [a.name for a in schema.arguments] if schema is not None else []
-    return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    return {**dict(zip(_names(node.op), node.args, strict=False)), **node.kwargs}
+
+
+@lru_cache(maxsize=4096)
+def _names(op: str) -> tuple[str, ...]:
+    schema = getattr(resolve(op), "_schema", None)
+    return () if schema is None else tuple(a.name for a in schema.arguments)
+
+
+@lru_cache(maxsize=4096)
+def _written_names(op: str) -> tuple[str, ...]:
+    schema = getattr(resolve(op), "_schema", None)
+    arguments = () if schema is None else schema.arguments
+    return tuple(a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write)
 
 
 def overwritten(node: Node) -> list[str]:
     """Names of the values that a node writes into, in place."""
-    schema = getattr(resolve(node.op), "_schema", None)
-    if schema is None:
+    names = _written_names(node.op)
+    if not names:
         return []
     given = arguments_of(node)
-    return [
-        given[a.name].name
-        for a in schema.arguments
-        if a.alias_info is not None and a.alias_info.is_write and hasattr(given.get(a.name), "name")
-    ]
+    return [given[name].name for name in names if hasattr(given.get(name), "name")]
 
 
 def draws(node: Node) -> bool:

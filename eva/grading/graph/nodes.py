@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -95,6 +96,7 @@ class Stored:
     trainable: bool
 
 
+@lru_cache(maxsize=4096)
 def resolve(op: str) -> Callable[..., Any]:
     """The function of an operation.
 
