@@ -11,6 +11,7 @@ import typer
 
 import eva
 from eva.cli import course, grading, models, new, records, study, training
+from eva.cli.cohort import class_app
 from eva.cli.data import data_app
 from eva.cli.export import export_app
 from eva.cli.plain_output import show_every_character
@@ -53,5 +54,6 @@ app.command("lr-find")(training.lr_find_command)
 app.command("compare")(records.compare_command)
 app.command("plot")(records.plot_command)
 app.command("course")(course.course_command)
+app.add_typer(class_app, name="class")
 app.add_typer(data_app, name="data")
 app.add_typer(export_app, name="export")

@@ -1,4 +1,4 @@
-"""``eva grade --official``, ``--merge`` and ``eva export``: a class from the command line."""
+"""``eva class``, ``eva grade --official`` and ``eva export``: a class from the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eva.cli.options import INTERRUPTED, AssignmentOption, err, friendly_errors, out
+from eva.cli.options import (
+    INTERRUPTED,
+    AssignmentOption,
+    DataDirOption,
+    DeviceOption,
+    err,
+    friendly_errors,
+    out,
+)
 
 if TYPE_CHECKING:
     from eva.grading.checks.rubric import Assignment
@@ -75,8 +83,8 @@ ReportOption = Annotated[
     typer.Option(
         "--report",
         metavar="FORMAT=FILE",
-        help="json, csv, html, junit, summary; with a file a student: feedback, gradescope, "
-        "classroom, check50. Repeat for more.",
+        help="json, csv, html, junit, summary, canvas, moodle, brightspace; with a file a student: "
+        "feedback, gradescope, classroom, check50. Repeat for more.",
     ),
 ]
 
@@ -97,6 +105,10 @@ class Official:
     allow_tier: str | None
     data_dir: Path | None
     device: str
+    attempt: str = "last"
+    columns: Sequence[str] = ()
+    known: Sequence[Path] = ()
+    anonymous: bool = False
 
 
 def targets_of(reports: Sequence[str] | None) -> list[Target]:
@@ -125,6 +137,7 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
     """Grade a class, print its table, write its reports; return the exit code."""
     from eva.grading.cohort.cohort import require_finished
     from eva.grading.cohort.official import grade_class
+    from eva.grading.cohort.staging import Attempt
     from eva.grading.cohort.terms import Terms
     from eva.jobs import EngineName
 
@@ -132,7 +145,9 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
         raise typer.BadParameter(f"known: {', '.join(EngineName)}", param_hint="--engine")
     if options.allow_tier not in (None, "C"):
         raise typer.BadParameter("only C has to be allowed", param_hint="--allow-tier")
-    shard = _shard(options.shard)
+    if options.attempt not in list(Attempt):
+        raise typer.BadParameter(f"known: {', '.join(Attempt)}", param_hint="--attempt")
+    shard, columns = _shard(options.shard), _columns(options.columns)
     terms = Terms(
         assignment=assignment,
         secret=_secret(options.secret_file),
@@ -151,12 +166,15 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
             address=options.address,
             gpus=options.gpus,
             shard=shard,
+            attempt=Attempt(options.attempt),
+            columns=columns,
+            known=options.known,
             show=_show,
         )
     except KeyboardInterrupt:
         err.print(f"\nInterrupted; {options.journal} has all results: the same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
-    _finish(gradebook, reports)
+    _finish(gradebook, reports, terms.secret if options.anonymous else None)
     require_finished(cohort)
     if shard is not None and gradebook.exit_code == 3:
         return 0  # the other shards do the rest
@@ -168,21 +186,43 @@ def merge(
     secret_file: Path | None,
     assignment: Assignment,
     reports: list[Target],
+    known: Sequence[Path] = (),
+    anonymous: bool = False,
 ) -> int:
     """Put the journals of shards together; return the exit code."""
     from eva.grading.cohort.official import merge_journals
 
     paths = [Path(path) for path in journals]
-    gradebook = merge_journals(paths, assignment, _secret(secret_file))
-    _finish(gradebook, reports)
+    secret = _secret(secret_file)
+    gradebook = merge_journals(paths, assignment, secret, known)
+    _finish(gradebook, reports, secret if anonymous else None)
     return gradebook.exit_code
 
 
-def _finish(gradebook: Gradebook, reports: list[Target]) -> None:
+def _finish(gradebook: Gradebook, reports: list[Target], hide: bytes | None = None) -> None:
+    """Print the table and write the reports; with a secret, pages that are shown name nobody."""
+    from eva.grading.reports.anonymous import anonymous
     from eva.grading.reports.terminal import summary_table
 
     out.print(summary_table(gradebook))
-    write_reports(gradebook, reports)
+    shown = gradebook if hide is None else anonymous(gradebook, hide)
+    for target in reports:
+        write_reports(shown if target.format in ("html", "summary") else gradebook, [target])
+
+
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    """Our names of a roster's columns, by ``--column id=NAME``."""
+    from eva.grading.cohort.roster import COLUMNS
+
+    found: dict[str, str] = {}
+    for text in given:
+        ours, equals, theirs = text.partition("=")
+        if ours not in COLUMNS or not equals or not theirs:
+            raise typer.BadParameter(
+                f"such as id=Matrikelnummer; ours are {', '.join(COLUMNS)}", param_hint="--column"
+            )
+        found[ours] = theirs
+    return found
 
 
 def _shard(text: str | None) -> Shard | None:
@@ -248,3 +288,129 @@ def gradescope_command(
             folder, assignment, seeds=seeds, package=package, allow_tier_c=allow_tier == "C"
         ):
             out.print(str(file), markup=False, highlight=False, soft_wrap=True)
+
+
+class_app = typer.Typer(
+    help="Grade a class officially: untrusted code, in a sandbox, with secret seeds.",
+    no_args_is_help=True,
+)
+KnownOption = Annotated[
+    list[Path] | None,
+    typer.Option("--known", help="A journal of another year; its copies are flagged. Repeat."),
+]
+AnonymousOption = Annotated[
+    bool, typer.Option("--anonymous", help="Reports html and summary have pseudonyms.")
+]
+
+
+def _rubric(name: str) -> Assignment:
+    """An assignment about a network; any other name is wrong usage."""
+    from eva.errors import GradingError
+    from eva.grading.checks.rubric import load_assignment
+
+    try:
+        rubric = load_assignment(name)
+        rubric.asked()
+    except GradingError as error:
+        raise typer.BadParameter(str(error), param_hint="--assignment") from error
+    return rubric
+
+
+@class_app.command("grade")
+def class_grade_command(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="What was handed in, as it was downloaded, and a roster (.csv)."),
+    ],
+    secret_file: SecretOption = None,
+    assignment: AssignmentOption = "mnist_8k",
+    report: ReportOption = None,
+    anonymous: AnonymousOption = False,
+    attempt: Annotated[
+        str, typer.Option("--attempt", help="Of several of one student: last or best.")
+    ] = "last",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Of the roster, such as id=Matrikelnummer. Repeat."),
+    ] = None,
+    known: KnownOption = None,
+    seeds: SeedsOption = 3,
+    jobs: JobsOption = 1,
+    journal: JournalOption = JOURNAL,
+    data_dir: DataDirOption = None,
+    device: DeviceOption = "auto",
+    shard: ShardOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    gpus: GpusOption = 0.0,
+    allow_tier: TierOption = None,
+) -> None:
+    """Grade a class, or go on with it: the same command continues after an interruption."""
+    with friendly_errors():
+        options = Official(
+            paths=paths,
+            seeds=seeds,
+            jobs=jobs,
+            secret_file=secret_file,
+            journal=journal,
+            shard=shard,
+            engine=engine,
+            address=address,
+            gpus=gpus,
+            allow_tier=allow_tier,
+            data_dir=data_dir,
+            device=device,
+            attempt=attempt,
+            columns=column or (),
+            known=known or (),
+            anonymous=anonymous,
+        )
+        rubric, targets = _rubric(assignment), targets_of(report)
+        raise typer.Exit(grade_officially(options, rubric, targets))
+
+
+@class_app.command("merge")
+def class_merge_command(
+    journals: Annotated[list[str], typer.Argument(help="Of all shards.")],
+    secret_file: SecretOption = None,
+    assignment: AssignmentOption = "mnist_8k",
+    report: ReportOption = None,
+    anonymous: AnonymousOption = False,
+    known: KnownOption = None,
+) -> None:
+    """Make the gradebook from journals alone: of several shards, or by other points."""
+    with friendly_errors():
+        rubric, targets = _rubric(assignment), targets_of(report)
+        raise typer.Exit(merge(journals, secret_file, rubric, targets, known or (), anonymous))
+
+
+@class_app.command("show")
+def class_show_command(
+    student: Annotated[str, typer.Argument(help="The id.")],
+    secret_file: SecretOption = None,
+    assignment: AssignmentOption = "mnist_8k",
+    journal: JournalOption = JOURNAL,
+) -> None:
+    """Print one student's row: checks, seeds, and what to look at."""
+    with friendly_errors():
+        from eva.grading.cohort.official import merge_journals
+        from eva.grading.reports.escape import lines, plain
+
+        book = merge_journals([journal], _rubric(assignment), _secret(secret_file))
+        mine = [grade for grade in book.grades if grade.student == student]
+        if not mine:
+            known = ", ".join(plain(grade.student) for grade in book.grades[:20])
+            raise typer.BadParameter(f"not in {journal}; there are {known}", param_hint="STUDENT")
+        for grade in mine:
+            said = [
+                lines(str(grade.report)),
+                f"outcome: {grade.outcome.value} {plain(grade.reason)}",
+            ]
+            for one in grade.trained:
+                each = ", ".join(f"{value:.2f}" for value in one.accuracies)
+                said.append(f"seed {one.index + 1}: {each} %")
+            said += [f"look at: {plain(flag)}" for flag in grade.flags]
+            said.append(
+                f"score: {grade.score:g} of {book.assignment.points:g}, {plain(grade.source)}"
+            )
+            out.print("\n".join(said), markup=False, highlight=False, soft_wrap=True)

@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import os
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +257,103 @@ def test_practice_grades_have_reports_too(fake: Path, no_network: Path) -> None:
     value = json.loads(Path("out.json").read_text())
     assert value["official"] is False
     assert value["students"][0]["score"] == 3
+
+
+def _class(command: str, *words: str) -> Any:
+    return runner.invoke(app, ["class", command, *words, "--secret-file", "secret.txt"])
+
+
+def _forty(folder: Path) -> Path:
+    """A class of 40 out of Moodle: 34 files, 2 archives, 2 without one, 2 who sent nothing."""
+    lines = ["Identifier,Full name,Email address,Status,Grade"]
+    with zipfile.ZipFile(folder / "download.zip", "w") as archive:
+        for n in range(40):
+            name = f"Zoë Nº{n:02}"
+            lines.append(f"Participant {100 + n},{name},s{n}@b.edu,Submitted,")
+            top = f"{name}_{100 + n}_assignsubmission_file_"
+            text = f"honest {7000 + n // 2} {99.1 + n % 8 / 10:.2f}\n"
+            if n >= 38:
+                continue
+            if n >= 36:
+                archive.writestr(f"{top}/notes.txt", "sorry")
+            elif n >= 34:
+                inner = io.BytesIO()
+                with zipfile.ZipFile(inner, "w") as packed:
+                    packed.writestr("hw/submission.py", text)
+                archive.writestr(f"{top}/hw.zip", inner.getvalue())
+            else:
+                archive.writestr(f"{top}/net{n}.py", text)
+    (folder / "roster.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    return folder / "download.zip"
+
+
+def test_a_class_of_forty_is_graded_from_its_download_to_an_import(fake: Path) -> None:
+    reports = [f"--report={name}={name}.csv" for name in ("canvas", "moodle", "brightspace")]
+    done = _class("grade", str(_forty(fake)), "roster.csv", *reports, "--report=html=class.html")
+    assert done.exit_code == 1, done.output
+    assert "36 graded, 4 refused" in " ".join(done.stdout.split())
+    moodle = list(csv.DictReader(io.StringIO(Path("moodle.csv").read_text(encoding="utf-8"))))
+    assert [row["Identifier"] for row in moodle] == [f"Participant {100 + n}" for n in range(40)]
+    assert moodle[5]["Full name"] == "Zoë Nº05" and moodle[5]["Email address"] == "s5@b.edu"
+    assert [row["Grade"] for row in moodle[-4:]] == ["", "", "", ""], "no zero for nobody's work"
+    assert all(0 < float(row["Grade"]) <= 10 for row in moodle[:36])
+    canvas = list(csv.reader(io.StringIO(Path("canvas.csv").read_text(encoding="utf-8"))))
+    assert canvas[0][:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+    assert canvas[1][0].strip() == "Points Possible" and canvas[1][5] == "10"
+    assert [row[1] for row in canvas[2:]] == [str(100 + n) for n in range(40)]
+    assert [row[5] for row in canvas[2:]] == [row["Grade"] for row in moodle]
+    desire = list(csv.reader(io.StringIO(Path("brightspace.csv").read_text(encoding="utf-8"))))
+    assert desire[0][0] == "Username" and desire[0][-1] == "End-of-Line Indicator"
+    assert desire[0][1].endswith(" Points Grade")
+    assert all(row[0].startswith("#") and row[-1] == "#" for row in desire[1:])
+    page = Path("class.html").read_text(encoding="utf-8")
+    for words in ("Checks that fail most", "Networks of the same operations", "trainings together"):
+        assert words in page
+
+    shown = _class("show", "104")
+    assert shown.exit_code == 0, shown.output
+    assert "net4.py" in shown.output or "_104_" in shown.output
+    assert "seed 3: " in shown.output
+    assert _class("show", "999").exit_code == 2
+
+    hidden = _class("merge", "eva-grading.jsonl", "--anonymous", "--report=html=shown.html")
+    assert hidden.exit_code == 1
+    page = Path("shown.html").read_text(encoding="utf-8")
+    assert "Zoë" not in page and not re.search(r">1[0-3]\d<", page)
+
+
+def test_copies_of_another_year_are_flagged_and_named(fake: Path) -> None:
+    _official("--journal", "last-year.jsonl")
+    (fake / "secret.txt").write_text("this year another secret, long enough")
+    write_class(fake / "now", {"zora": CLASS["anna"], "yann": "honest 7777 99.9"})
+    _class("grade", "now", "--known", "last-year.jsonl", "--report", "json=now.json")
+    flags = {s["student"]: s["flags"] for s in json.loads(Path("now.json").read_text())["students"]}
+    assert flags == {"zora": ["same file as anna of last-year.jsonl"], "yann": []}
+    assert _class("grade", "now", "--known", "none.jsonl").exit_code == 3
+
+
+def test_the_best_of_several_attempts_counts_where_it_is_asked_for(fake: Path) -> None:
+    for at, accuracy in (("2026-03-01", "99.6"), ("2026-03-02", "99.0")):
+        write_class(
+            fake / "many", {f"HW_anna_attempt_{at}-10-00-00_net": f"honest 7000 {accuracy}"}
+        )
+    for attempt, score in (("last", 7), ("best", 10)):
+        journal = f"{attempt}.jsonl"
+        more = ["--attempt", attempt, "--journal", journal, "--report", "json=out.json"]
+        done = _class("grade", "many", *more)
+        [anna] = json.loads(Path("out.json").read_text())["students"]
+        assert (anna["student"], anna["score"]) == ("anna", score), done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--attempt", "first"], "known: last, best"),
+        (["--column", "id"], "such as id=Matrikelnummer"),
+        (["--assignment", "receptive_field"], "trains no network"),
+    ],
+)
+def test_wrong_options_of_a_class_are_wrong_usage(fake: Path, more: list[str], words: str) -> None:
+    result = _class("grade", "class", *more)
+    assert result.exit_code == 2, result.output
+    assert words in " ".join(result.output.split())

@@ -13,11 +13,12 @@ import math
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from eva.errors import GradingError
 from eva.grading.checks.check import Asked, Check, known_kinds, own_kinds
@@ -63,16 +64,25 @@ class LatePolicy(FrozenModel, strict=True):
     """What lateness costs in an official grading.
 
     Attributes:
-        due: For everybody whom the roster gives no date of their own; without a zone it is UTC.
+        due: For everybody whom the roster gives no date of their own; a date without a time is the
+            end of that day in the assignment's time zone.
         grace_minutes: So much later is not late.
         percent_per_day: Of all points, for each day that has begun.
         maximum_days: Later than this earns nothing.
     """
 
-    due: datetime | None = None
+    due: datetime | date | None = None
     grace_minutes: Annotated[float, Field(ge=0)] = 0
     percent_per_day: Annotated[float, Field(ge=0, le=100)] = 10
     maximum_days: Annotated[int, Field(ge=0)] = 7
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone; known are names such as Europe/Berlin") from None
+    return name
 
 
 class Assignment(FrozenModel, strict=True):
@@ -84,6 +94,7 @@ class Assignment(FrozenModel, strict=True):
         order: Its place among the assignments of a folder; those of one place by name.
         checks: In the order of the table, by id.
         late: What lateness costs; None where it costs nothing.
+        timezone: Of dates that name none, such as "Europe/Berlin".
         own_checks: Text of the ``checks.py`` beside the file; no key of the file.
     """
 
@@ -92,12 +103,18 @@ class Assignment(FrozenModel, strict=True):
     order: int = 0
     checks: Annotated[dict[str, CheckSpec], Field(min_length=1)]
     late: LatePolicy | None = None
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     own_checks: str = ""
 
     @property
     def points(self) -> Points:
         """What all checks are worth together."""
         return sum_points(check.points for check in self.checks.values())
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Of dates that name none."""
+        return ZoneInfo(self.timezone)
 
     @property
     def trains(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.cohort.journal import Contents
+from eva.grading.cohort.known import Known
 from eva.grading.cohort.late import Lateness, lateness
 from eva.json_types import Json
 
@@ -77,6 +78,8 @@ class Grade:
         digest: Of graph, weights and recipe; empty without a graph.
         flags: What an instructor should look at.
         roster: First name, last name and email, where a roster has them.
+        columns: The roster's line as it was.
+        structure: Digest of what the model computes, whatever its names; empty without a graph.
     """
 
     student: str
@@ -91,6 +94,8 @@ class Grade:
     digest: str = ""
     flags: tuple[str, ...] = ()
     roster: dict[str, str]
+    columns: dict[str, str] = field(default_factory=dict)
+    structure: str = ""
 
     @property
     def raw(self) -> float:
@@ -129,12 +134,14 @@ class Gradebook:
         grades: Sorted by student.
         facts: Of the grading: versions, seeds, a fingerprint of the secret; nothing of a machine.
         official: Whether secret seeds and a sandbox were used.
+        seconds: Of computing that all trainings took together; None where nobody asked.
     """
 
     assignment: Assignment
     grades: tuple[Grade, ...]
     facts: dict[str, Json]
     official: bool = True
+    seconds: float | None = None
 
     def count(self, outcome: Outcome) -> int:
         """Submissions with this outcome."""
@@ -148,17 +155,23 @@ class Gradebook:
         return 0 if all(grade.report.passed for grade in self.grades) else 1
 
 
-def make_gradebook(contents: Contents, assignment: Assignment, seeds: Seeds) -> Gradebook:
+def make_gradebook(
+    contents: Contents, assignment: Assignment, seeds: Seeds, known: Known | None = None
+) -> Gradebook:
     """Draw the gradebook of a class from a journal.
 
     Args:
         contents: Of one journal or of all shards'.
         assignment: The one that was graded by.
         seeds: The statistics.
+        known: What was handed in before; copies of it are flagged.
     """
     students = sorted(contents.students, key=lambda one: (one["student"], one["source"]))
     flags = _relations(students, contents)
-    grades = [_grade(one, contents, assignment, seeds, flags) for one in students]
+    known = known or Known()
+    grades = [_grade(one, contents, assignment, seeds, flags, known) for one in students]
+    tries = [str(one.get("attempt", "")) for one in students]
+    grades = _best(grades, tries)
     return Gradebook(assignment=assignment, grades=tuple(grades), facts=contents.facts)
 
 
@@ -192,6 +205,7 @@ def _grade(
     assignment: Assignment,
     seeds: Seeds,
     relations: dict[str, list[str]],
+    known: Known,
 ) -> Grade:
     static = contents.static.get(one["digest"]) if one["digest"] else None
     verdicts: dict[str, Verdict] = {}
@@ -239,9 +253,38 @@ def _grade(
         parameters=parameters,
         tier=static["tier"] if static else "",
         digest=static["digest"] if static else "",
-        flags=(*one["flags"], *relations.get(one["student"], ()), *([good] if good else [])),
+        flags=(
+            *one["flags"],
+            *relations.get(one["student"], ()),
+            *filter(None, [_course(static), known.flag(one["digest"], static or {}), good]),
+        ),
         roster={name: roster.get(name, "") for name in ("first_name", "last_name", "email")},
+        columns=roster.get("columns", {}),
+        structure=static.get("structure", "") if static else "",
     )
+
+
+def _course(static: dict[str, Any] | None) -> str | None:
+    """Flag of a network that is the course's own."""
+    name = (static or {}).get("course", "")
+    return f"same operations as {name}, which is the course's own" if name else None
+
+
+def _best(grades: list[Grade], tries: list[str]) -> list[Grade]:
+    """Of several attempts of one student the best, and of equals the last."""
+    mine: dict[str, list[tuple[Grade, str]]] = {}
+    for grade, attempt in zip(grades, tries, strict=True):
+        mine.setdefault(grade.student, []).append((grade, attempt))
+    found: list[Grade] = []
+    for several in mine.values():
+        if len(several) == 1 or not all(attempt for _, attempt in several):
+            found += [grade for grade, _ in several]
+            continue
+        open_ = [g for g, _ in several if g.outcome is Outcome.UNFINISHED]
+        best, _ = max(several, key=lambda each: (each[0].score, each[1]))
+        flag = f"the best of {len(several)} attempts"
+        found.append(open_[0] if open_ else replace(best, flags=(*best.flags, flag)))
+    return found
 
 
 def _trained(result: dict[str, Any], assignment: Assignment) -> Trained:
@@ -285,7 +328,7 @@ def _relations(students: list[dict[str, Any]], contents: Contents) -> dict[str, 
         for group in groups.values():
             for student in group:
                 seen = told.setdefault(student, {student})
-                new = [other for other in group if other not in seen]
+                new = [other for other in dict.fromkeys(group) if other not in seen]
                 if new:
                     more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
                     names = f"{', '.join(new[:_NAMED])}{more}"

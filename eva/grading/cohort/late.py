@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from eva.grading.checks.rubric import Assignment
@@ -42,7 +41,7 @@ def lateness(roster: dict[str, Any] | None, assignment: Assignment, raw: float) 
     policy = assignment.late
     submitted, due = line.get("submitted", ""), line.get("due", "")
     if not due and policy is not None and policy.due is not None:
-        due = _with_zone(policy.due).isoformat()
+        due = parse_date(policy.due.isoformat(), assignment.zone).isoformat()
     grace = policy.grace_minutes * 60 if policy is not None else 0.0
     days = 0
     if line.get("late") is not None:
@@ -56,7 +55,3 @@ def lateness(roster: dict[str, Any] | None, assignment: Assignment, raw: float) 
         if days > policy.maximum_days:
             penalty = raw
     return Lateness(submitted=submitted, due=due, days=days, penalty=round(min(penalty, raw), 2))
-
-
-def _with_zone(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

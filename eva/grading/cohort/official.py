@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.cohort import Cohort, Progress, Shard
 from eva.grading.cohort.gradebook import Gradebook, Seeds, make_gradebook
 from eva.grading.cohort.journal import Contents, Journal, Seal, read_journals
+from eva.grading.cohort.known import Known, read_known
 from eva.grading.cohort.official_work import official_plan, require_sandbox
-from eva.grading.cohort.staging import stage
+from eva.grading.cohort.staging import Attempt, stage
 from eva.grading.cohort.terms import Terms
 from eva.grading.judge.judge import SeedResult
 from eva.grading.judge.statistics import decide, seeds_wanted
@@ -62,6 +63,9 @@ def grade_class(
     address: str | None = None,
     gpus: float = 0.0,
     shard: Shard | None = None,
+    attempt: Attempt = Attempt.LAST,
+    columns: Mapping[str, str] | None = None,
+    known: Sequence[Path] = (),
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[Gradebook, Cohort]:
     """Grade a class, or go on with it.
@@ -75,6 +79,9 @@ def grade_class(
         address: Of a Ray cluster.
         gpus: Share of a GPU that a training reserves there.
         shard: The part of the class to grade.
+        attempt: Which of several attempts of one student counts.
+        columns: Of the roster; see :func:`~eva.grading.cohort.roster.read_roster`.
+        known: Journals of other years, whose copies are flagged.
         show: Called with progress.
 
     Returns:
@@ -87,7 +94,8 @@ def grade_class(
     """
     if engine is EngineName.LOCAL:
         require_sandbox(allow_tier_c=terms.allow_tier_c)
-    hand_ins = stage(paths)
+    before = read_known(known)
+    hand_ins = stage(paths, attempt=attempt, columns=columns, zone=terms.assignment.zone)
     if engine is EngineName.LOCAL:
         device = select_device(terms.device).type
         folder = find(terms.data_dir) or fetch()  # once, before all workers look for it
@@ -110,16 +118,22 @@ def grade_class(
             show=show,
         )
         cohort.run()
-        return _gradebook(opened.contents, terms.assignment, seeds), cohort
+        return _gradebook(opened.contents, terms.assignment, seeds, before), cohort
 
 
-def merge_journals(journals: Sequence[Path], assignment: Assignment, secret: bytes) -> Gradebook:
+def merge_journals(
+    journals: Sequence[Path],
+    assignment: Assignment,
+    secret: bytes,
+    known: Sequence[Path] = (),
+) -> Gradebook:
     """The gradebook of a class that was graded in shards; no data are needed.
 
     Args:
         journals: Of all shards.
         assignment: That they were graded by.
         secret: That they were graded with; it shows that nobody has changed them.
+        known: Journals of other years, whose copies are flagged.
 
     Raises:
         GradingError: The journals are not of one grading by this assignment, or were changed.
@@ -138,13 +152,15 @@ def merge_journals(journals: Sequence[Path], assignment: Assignment, secret: byt
         )
     base = contents.facts["seeds"]
     assert isinstance(base, int), "this eva wrote it"
-    return _gradebook(contents, assignment, OfficialSeeds(assignment, base))
+    return _gradebook(contents, assignment, OfficialSeeds(assignment, base), read_known(known))
 
 
-def _gradebook(contents: Contents, assignment: Assignment, seeds: Seeds) -> Gradebook:
-    """The gradebook, with a digest of the rubric that decided."""
-    book = make_gradebook(contents, assignment, seeds)
-    return replace(book, facts={**book.facts, "rubric": assignment.digest})
+def _gradebook(contents: Contents, assignment: Assignment, seeds: Seeds, known: Known) -> Gradebook:
+    """The gradebook, with a digest of the rubric that decided, and how long trainings took."""
+    book = make_gradebook(contents, assignment, seeds, known)
+    seconds = sum(float(result.get("seconds", 0.0)) for result in contents.seeds.values())
+    facts: dict[str, Json] = {**book.facts, "rubric": assignment.digest}
+    return replace(book, facts=facts, seconds=seconds)
 
 
 def facts_of(terms: Terms) -> dict[str, Json]:

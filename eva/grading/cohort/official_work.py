@@ -9,6 +9,7 @@ from typing import Any
 
 from eva.data import Dataset, load_data
 from eva.errors import DataError, DeviceError, GradingError
+from eva.grading.checks.course import course_answer
 from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.terms import (
     Terms,
@@ -19,6 +20,7 @@ from eva.grading.cohort.terms import (
 )
 from eva.grading.cohort.text import printable
 from eva.grading.graph.fingerprint import structure
+from eva.grading.graph.trial import Images
 from eva.grading.judge.admitted import Admitted, digest_of, read_record
 from eva.grading.judge.judge import judge_seed, judge_static
 from eva.grading.sandbox.outcome import Extraction
@@ -122,6 +124,7 @@ class OfficialWork:
             **_place(extraction),
             "digest": submitted.digest,
             "structure": structure(graph) if graph is not None else "",
+            "course": (course_answer(graph, Images().size) or "") if graph is not None else "",
             "verdicts": [_capped(verdict.to_json()) for verdict in submitted.verdicts.values()],
             "capture": _pack(extraction) if submitted.digest else None,
         }

@@ -16,6 +16,7 @@ from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.advice import Advice, advice_on, advice_on_run
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.check import run_checks
+from eva.grading.checks.course import course_answer
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.report import Report
 from eva.grading.checks.rubric import DEFAULT_ASSIGNMENT, Assignment, load_assignment
@@ -30,6 +31,7 @@ from eva.submission import Loadable, Objects, module_of, require_submission, tar
 from eva.training.callbacks import Callback
 from eva.training.trainer import Trainer
 
+_HONESTY = "guides/assignments.md"  # where the rules are
 SEED = 0  # of every practice training; an official grade draws its own
 
 Show = Callable[[str], None]
@@ -173,7 +175,22 @@ class Grading:
 
     @cached_property
     def _advice(self) -> tuple[Advice, ...]:
-        return advice_on(self.captured)
+        return advice_on(self.captured) + self._of_the_course()
+
+    def _of_the_course(self) -> tuple[Advice, ...]:
+        """A note where this is the course's own network under another name."""
+        graph = self.captured.graph
+        if graph is None or str(self.submission).startswith("eva.experiments"):
+            return ()
+        try:
+            name = course_answer(graph, self.captured.images.size)
+        except Exception:  # a student's graph may break a note, which then is none
+            return ()
+        said = (
+            f"the network does the same operations as {name}, which is the course's own. An "
+            "official grading flags that."
+        )
+        return (Advice(about="course", text=said, lesson=_HONESTY, fine=True),) if name else ()
 
     @cached_property
     def captured(self) -> Captured:

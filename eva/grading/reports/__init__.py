@@ -18,6 +18,7 @@ from eva.grading.reports import (
     gradebook_json,
     gradescope,
     junit,
+    systems,
     workflow_summary,
 )
 from eva.grading.reports.escape import file_name
@@ -52,6 +53,9 @@ FORMATS = {
     "html": Form(about="the class on one page", whole=class_html.render),
     "junit": Form(about="JUnit XML, a suite a student", whole=junit.render),
     "summary": Form(about="markdown for a workflow's summary", whole=workflow_summary.render),
+    "canvas": Form(about="for an import in Canvas", whole=systems.canvas),
+    "moodle": Form(about="grading worksheet of Moodle", whole=systems.moodle),
+    "brightspace": Form(about="for an import in Brightspace", whole=systems.brightspace),
     "feedback": Form(about="a page for each student", suffix=".html", each=feedback_html.render),
     "gradescope": Form(
         about="results.json for each student", suffix=".json", each=gradescope.render

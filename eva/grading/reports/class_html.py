@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from eva.grading.checks.verdict import Status
+from eva.grading.cohort.cohort import seconds_in_words
 from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports.drawings import bars
 from eva.grading.reports.page import render_page
@@ -18,6 +22,9 @@ def render(gradebook: Gradebook) -> str:
         outcomes=", ".join(counts),
         distribution=bars(_distribution(gradebook), "How many students have how many points"),
         leaders=_leaders(gradebook.grades),
+        failed=_failed(gradebook),
+        alike=_alike(gradebook.grades),
+        took=None if gradebook.seconds is None else seconds_in_words(gradebook.seconds),
         look_at=[grade for grade in gradebook.grades if grade.reason or grade.flags],
     )
 
@@ -29,6 +36,26 @@ def _distribution(gradebook: Gradebook) -> list[tuple[str, int]]:
         if grade.outcome in (Outcome.GRADED, Outcome.NEEDS_REVIEW):
             counts[int(max(grade.score, 0))] += 1
     return [(str(points), count) for points, count in enumerate(counts)]
+
+
+def _failed(gradebook: Gradebook) -> list[tuple[str, int]]:
+    """Checks by how many submissions fail them, most first."""
+    count = Counter(
+        row.spec.title
+        for grade in gradebook.grades
+        for row in grade.report.rows
+        if row.verdict.status is Status.FAILED
+    )
+    return count.most_common()
+
+
+def _alike(grades: tuple[Grade, ...]) -> list[list[str]]:
+    """Groups of students whose networks do the same operations, largest first."""
+    groups: dict[str, list[str]] = {}
+    for grade in grades:
+        if grade.structure:
+            groups.setdefault(grade.structure, []).append(grade.student)
+    return sorted((each for each in groups.values() if len(each) > 1), key=lambda g: (-len(g), g))
 
 
 def _leaders(grades: tuple[Grade, ...]) -> list[Grade]:
