@@ -325,7 +325,7 @@ def test_a_class_of_forty_is_graded_from_its_download_to_an_import(fake: Path) -
 def test_copies_of_another_year_are_flagged_and_named(fake: Path) -> None:
     _official("--journal", "last-year.jsonl")
     (fake / "secret.txt").write_text("this year another secret, long enough")
-    write_class(fake / "now", {"zora": CLASS["anna"], "yann": "honest 7777 99.9"})
+    write_class(fake / "now", {"zora": CLASS["anna"], "yann": "honest 7777 99.5"})
     _class("grade", "now", "--known", "last-year.jsonl", "--report", "json=now.json")
     flags = {s["student"]: s["flags"] for s in json.loads(Path("now.json").read_text())["students"]}
     assert flags == {"zora": ["same file as anna of last-year.jsonl"], "yann": []}
