@@ -206,7 +206,7 @@ class Analysis:
             text = f"{self.of[name].source} keeps positions of images, which eval mode reads"
             troubles.add(self.trouble(text))
         before = self.written.get(name, frozenset())
-        self.written[name] = before | {replace(t, place=-1) for t in troubles}
+        self.written[name] = before | {replace(t, place=-1, failed=False) for t in troubles}
         if seen and positions:  # what this program reads of it from here on
             self.of[name] = replace(self.of[name], seen=True, troubles=self.written[name])
 

@@ -282,7 +282,8 @@ def _meet(
                 f"{what} has numbers of its own for each position, so a position can be told by "
                 "its place"
             )
-            troubles.append(a.trouble(text, failed=failed))
+            lost = any(not t.failed and not t.batch for t in stranger.troubles)  # its axes, before
+            troubles.append(a.trouble(text, failed=failed and not lost))
         return atom, owner
     if AtomKind.IMAGE in kinds and AtomKind.CHANNEL in kinds:
         image = one if x.kind is AtomKind.IMAGE else other
