@@ -45,7 +45,7 @@ def test_a_training_ends_well_on_a_strange_machine(tmp_path: Path) -> None:
         "PYTHONIOENCODING": "ascii",
         "LC_ALL": "C",
         "TMPDIR": str(scratch),
-        "MPLBACKEND": "module://nobody.has.this.backend",
+        "MPLBACKEND": "no backend at all",
         "MPLCONFIGDIR": str(scratch),
     }
     ran = subprocess.run(

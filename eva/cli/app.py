@@ -5,6 +5,7 @@ What needs torch is imported inside the commands, so that help comes at once.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -38,7 +39,8 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
     ] = False,
-) -> None: ...
+) -> None:
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; another program's may not even load
 
 
 app.command("new")(new.new_command)

@@ -35,6 +35,10 @@ Points = int | float
 """Whole or not; whole ones stay whole, so that ten points are shown as 10."""
 
 
+def _whole(value: float) -> Points:
+    return int(value) if value.is_integer() else value
+
+
 class CheckSpec(FrozenModel, strict=True, extra="allow"):
     """One line of a rubric; what is no key of it is a number of its kind.
 
@@ -49,7 +53,7 @@ class CheckSpec(FrozenModel, strict=True, extra="allow"):
 
     kind: Words | None = None
     title: Annotated[str, Field(min_length=1, max_length=36)]
-    points: Annotated[Points, Field(ge=0, allow_inf_nan=False)]
+    points: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole)]
     hidden: bool = False
     hints: Annotated[tuple[Words, ...], Field(strict=False)] = ()
     needs: Annotated[tuple[Words, ...], Field(strict=False)] | None = None

@@ -204,3 +204,31 @@ def test_what_is_next_is_the_command_that_grades_this_submission() -> None:
     _own("my work", "mnist_8k")
     result = runner.invoke(app, ["check", "my work"])
     assert 'now all of it: `eva grade "my work"`' in " ".join(result.output.split())
+
+
+def test_an_assignment_of_ones_own_is_complete_and_what_is_wrong_with_it_is_said_by_key() -> None:
+    made = runner.invoke(app, ["new", "asg2", "--assignment"])
+    assert made.exit_code == 0, made.output
+    whole = runner.invoke(app, ["check-assignment", "asg2"])
+    assert whole.exit_code == 0, whole.output
+    assert "10  asg2: a small network for MNIST" in whole.output
+    file = Path("asg2/assignment.toml")
+    text = file.read_text(encoding="utf-8")
+    for old, new, key, said in (
+        ("points = 0.5", 'points = "many"', "checks.few.points", "number; came 'many'"),
+        ("below =", "belwo =", "checks.small.belwo", "below"),
+        ('"reaches"', '"reach"', "checks.reaches.kind", "reaches"),
+    ):
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+        wrong = runner.invoke(app, ["check-assignment", "asg2"])
+        assert wrong.exit_code == 1
+        line = next(line for line in wrong.output.splitlines() if key in line)
+        assert said in line
+        assert wrong.output.count(key) == 1, wrong.output
+
+
+def test_new_does_not_write_over_an_assignment() -> None:
+    Path("asg2").mkdir()
+    Path("asg2/assignment.toml").write_text("mine", encoding="utf-8")
+    assert runner.invoke(app, ["new", "asg2", "--assignment"]).exit_code != 0
+    assert Path("asg2/assignment.toml").read_text(encoding="utf-8") == "mine"
