@@ -36,7 +36,7 @@ _INDENT = "  "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ReportRow:
     """One line of the table.
 
     Attributes:
@@ -100,7 +100,7 @@ class Report:
 
     submission: str
     assignment: Assignment
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     run: Run | None = None
     files: tuple[Path, ...] = ()
     outside: str | None = None
@@ -123,7 +123,7 @@ class Report:
     ) -> Report:
         """Put verdicts in the rubric's order; a check without one was skipped, for this reason."""
         rows = [
-            Row(
+            ReportRow(
                 spec=spec,
                 verdict=verdicts.get(check)
                 or Verdict(

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from eva.errors import EvaError
 from eva.grading.checks.advice import Advice
-from eva.grading.checks.report import Report, Row
+from eva.grading.checks.report import Report, ReportRow
 from eva.grading.checks.rubric import Assignment, load_assignment
 from eva.grading.checks.verdict import Status, Verdict
 from eva.grading.practice.grade import Grading
@@ -195,7 +195,7 @@ def _grading(sheet: Sheet, config: pytest.Config) -> Grading:
 
 def _conclude(sheet: Sheet, verdict: Verdict, config: pytest.Config) -> None:
     sheet.verdicts[verdict.check] = verdict
-    row = Row(spec=sheet.assignment.checks[verdict.check], verdict=verdict)
+    row = ReportRow(spec=sheet.assignment.checks[verdict.check], verdict=verdict)
     if verdict.status is Status.FAILED:
         raise CheckFailed(row.explain(config.getoption("--hints")))
     if verdict.status is not Status.PASSED:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.checks.report import Row
+from eva.grading.checks.report import ReportRow
 from eva.grading.checks.verdict import Status
 from eva.grading.cohort.gradebook import Grade, Gradebook
 from eva.grading.reports import visible
@@ -36,7 +36,7 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
-def _result(row: Row) -> Json:
+def _result(row: ReportRow) -> Json:
     passed = _PASSED.get(row.verdict.status)
     cause: Json = None
     if passed is not True:

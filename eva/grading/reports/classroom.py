@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.checks.report import Row
+from eva.grading.checks.report import ReportRow
 from eva.grading.checks.verdict import Status
 from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports import visible
@@ -40,7 +40,7 @@ def render(gradebook: Gradebook, grade: Grade) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
-def _test(row: Row) -> Json:
+def _test(row: ReportRow) -> Json:
     status = _STATUS.get(row.verdict.status, "error")
     return _entry(row.spec.title, status, float(row.earned), lines(row.explain()))
 

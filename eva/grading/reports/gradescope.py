@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from eva.grading.checks.report import Row
+from eva.grading.checks.report import ReportRow
 from eva.grading.checks.verdict import Status
 from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports import visible
@@ -56,7 +56,7 @@ def _late(grade: Grade) -> list[Json]:
     ]
 
 
-def _test(number: int, row: Row) -> Json:
+def _test(number: int, row: ReportRow) -> Json:
     status = {Status.PASSED: "passed", Status.FAILED: "failed"}.get(row.verdict.status)
     test: dict[str, Json] = {
         "name": row.spec.title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from eva.grading.checks.report import Row
+from eva.grading.checks.report import ReportRow
 from eva.grading.checks.verdict import Status
 from eva.grading.cohort.gradebook import Grade, Gradebook, Outcome
 from eva.grading.reports.escape import lines, plain
@@ -36,7 +36,7 @@ def _suite(grade: Grade) -> TestSuite:
     return suite
 
 
-def _case(grade: Grade, row: Row) -> TestCase:
+def _case(grade: Grade, row: ReportRow) -> TestCase:
     case = TestCase(row.verdict.check, plain(grade.student))
     message = plain(row.verdict.message.split("\n")[0])
     match row.verdict.status:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from eva.grading.checks.report import Row
+from eva.grading.checks.report import ReportRow
 from eva.grading.checks.rubric import Points, sum_points
 from eva.grading.checks.verdict import Status
 from eva.grading.cohort.gradebook import Grade, Gradebook
 
 
-def rows(grade: Grade) -> list[Row]:
+def rows(grade: Grade) -> list[ReportRow]:
     """Checks that are not hidden."""
     return [row for row in grade.report.rows if not row.spec.hidden]
 
