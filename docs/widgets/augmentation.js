@@ -48,7 +48,7 @@ const line = make("code", { className: "line" });
 const copied = make("p", { className: "said", "aria-live": "polite" });
 const copyLine = make("button", { type: "button", className: "md-button" }, "Copy this line");
 const said = make("p", { className: "said", "aria-live": "polite" });
-const canvas = make("canvas", { className: "digits", role: "img" });
+const canvas = make("canvas", { className: "digits", role: "img", ariaLabel: "Augmented digits" });
 
 root.replaceChildren(
   make("div", { className: "bar" }, labeled("Limits of", preset),

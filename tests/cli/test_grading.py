@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def test_wrong_usage_is_2_and_says_what_is_wrong(
     arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "docs").mkdir()
     result = runner.invoke(app, arguments)
     assert result.exit_code == 2, result.output
@@ -91,7 +93,7 @@ def test_grade_trains_and_names_the_files(
         "    return nn.Sequential(nn.MaxPool2d(4), gap_head(1))\n"
         "RECIPE = Recipe(epochs=1)\n"
     )
-    real = Dataset(**vars(tiny) | {"name": "mnist"})
+    real = replace(tiny, name="mnist")
     monkeypatch.setattr("eva.grading.practice.grade.load_data", lambda name, folder: real)
     result = runner.invoke(app, ["grade", str(net)])
     assert result.exit_code == 1

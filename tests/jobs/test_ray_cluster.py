@@ -25,7 +25,9 @@ def cluster(one_ray: None) -> Iterator[Any]:
         warnings.simplefilter("ignore")  # of Ray about itself
         utils = importlib.import_module("ray.cluster_utils")
         ray = importlib.import_module("ray")
-        made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        made = utils.Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
         try:
             yield made
         finally:
@@ -72,7 +74,7 @@ def test_a_node_that_is_killed_in_mid_run_costs_no_result(tmp_path: Path, cluste
 def test_the_real_core_loses_no_result_with_a_node_either(tmp_path: Path, cluster: Any) -> None:
     """Sandbox, checks and training; the gradebook is that of this machine alone."""
     doomed = cluster.add_node(num_cpus=1)
-    widths = (5, 6, 7)
+    widths = (5, 6)
     texts = {f"w{n}": HONEST.replace("8,", f"{n},").replace("(8", f"({n}") for n in widths}
     folder = write_class(tmp_path / "class", texts | {"exits": "import os\nos._exit(0)"})
     journal, terms = tmp_path / "journal.jsonl", tiny_terms()

@@ -22,6 +22,7 @@ from eva.experiments import exp5
 from eva.experiments.network import Net
 from eva.kernels import cpu_dispatch, cpu_kernels
 from eva.kernels.compile import compile_model
+from eva.recipe import SGD, Recipe
 from eva.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(
@@ -316,10 +317,10 @@ def test_the_library_is_compiled_once(kernels: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_compiled_training_gives_the_same_record_twice() -> None:
     data = load_mini()
-    recipe = exp5.RECIPE.model_copy(update={"epochs": 1})
+    recipe = Recipe(epochs=1, batch_size=64, optimizer=SGD(lr=0.02))
     rows = []
     for _ in range(2):
         torch.manual_seed(0)
-        run = Trainer(exp5.build_model(), recipe, data, device="cpu", compiled=True).fit()
+        run = Trainer(Net((4, 4, 4, 8, 8, 8)), recipe, data, device="cpu", compiled=True).fit()
         rows.append((run.rows[0].train_loss, run.rows[0].test_loss))
     assert rows[0] == rows[1]

@@ -29,7 +29,7 @@ _DRAWN = {"rand", "randn", "rand_like", "randn_like", "bernoulli", "uniform", "n
 _EMPTY = {"zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like",
           "new_zeros", "new_ones", "new_full", "new_empty", "scalar_tensor"}  # fmt: skip
 
-Form = tuple[Any, ...]
+ValueForm = tuple[Any, ...]
 
 
 def running_statistics(graph: Graph) -> set[str]:
@@ -92,13 +92,13 @@ class _Forms:
 
     def __init__(self, graph: Graph) -> None:
         self._stored = {s.name for s in graph.stored}
-        self._numbers: dict[Form, int] = {}
+        self._numbers: dict[ValueForm, int] = {}
 
-    def _number(self, form: Form) -> int:
+    def _number(self, form: ValueForm) -> int:
         return self._numbers.setdefault(form, len(self._numbers))
 
     def of(self, program: Program) -> dict[str, int]:
-        """Form of each value of a program, by its name."""
+        """ValueForm of each value of a program, by its name."""
         found = {name: self._number(("stored", name)) for name in self._stored}
         found[program.input] = self._number(("image",))
         noise: set[str] = set()  # random, and made from no image and no stored tensor
@@ -162,7 +162,7 @@ class _Forms:
             unscaled[output] = unscaled.get(one, found[one])
         return False
 
-    def _settings(self, node: Node, found: dict[str, int]) -> Form:
+    def _settings(self, node: Node, found: dict[str, int]) -> ValueForm:
         def plain(value: Any) -> Any:
             if isinstance(value, Ref):
                 return ("form", found[value.name])
