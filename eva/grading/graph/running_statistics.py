@@ -98,7 +98,7 @@ class _Forms:
         return self._numbers.setdefault(form, len(self._numbers))
 
     def of(self, program: Program) -> dict[str, int]:
-        """ValueForm of each value of a program, by its name."""
+        """Form of each value of a program, by its name."""
         found = {name: self._number(("stored", name)) for name in self._stored}
         found[program.input] = self._number(("image",))
         noise: set[str] = set()  # random, and made from no image and no stored tensor
