@@ -1,6 +1,7 @@
 """The small networks are as small as their names say, legal, and described by their records."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,8 @@ from eva.data.augment import resample, shear, shift
 from eva.experiments.frontier.network import Upright, Views
 from eva.grading.checks.fast import run_fast_checks
 from eva.grading.checks.verdict import Status
-from eva.grading.graph.capture import capture
+from eva.grading.graph.capture import Captured, capture
 from eva.grading.graph.counting import count_stored
-from eva.grading.graph.export import export_graph
 from eva.record import Run
 from eva.studies import summarize
 from eva.submission import load_submission
@@ -28,6 +28,11 @@ PARAMETERS = {
     "under_5000": 4_914,
     "under_8000": 7_458,
 }
+
+
+@cache
+def captured(name: str) -> Captured:
+    return capture(f"eva.experiments.frontier.{name}")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -46,7 +51,9 @@ def test_the_judge_counts_the_statistics_that_normalize_other_looks_and_the_page
     name: str,
 ) -> None:
     model = load_submission(f"eva.experiments.frontier.{name}").build(0)
-    stored = count_stored(export_graph(model, (1, 28, 28)), (1, 28, 28)).total
+    graph = captured(name).graph
+    assert graph is not None
+    stored = count_stored(graph, (1, 28, 28)).total
     statistics = sum(b.numel() for b in model.buffers() if b.is_floating_point())
     looks = any(isinstance(module, Views) for module in model.modules())
     assert stored == PARAMETERS[name] + looks * statistics
@@ -56,7 +63,7 @@ def test_the_judge_counts_the_statistics_that_normalize_other_looks_and_the_page
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_fast_checks_accept_it_or_say_what_a_person_must_decide(name: str) -> None:
-    verdicts = run_fast_checks(capture(f"eva.experiments.frontier.{name}"))
+    verdicts = run_fast_checks(captured(name))
     open_ = {v.check: v.message for v in verdicts if v.status != Status.PASSED}
     assert set(open_) == (set() if name == "under_8000" else {"pooling"})
     assert all("affine_grid_generator" in message for message in open_.values())  # of Upright
