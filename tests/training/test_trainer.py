@@ -186,19 +186,19 @@ def finish(folder: Path, submission: Path, *options: str) -> int:
     return process.returncode
 
 
-def test_a_run_killed_in_epoch_7_resumes_bit_for_bit(tmp_path: Path) -> None:
+def test_a_run_killed_in_mid_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     submission = tmp_path / "net.py"
-    submission.write_text(SUBMISSION)
+    submission.write_text(SUBMISSION.replace("epochs=9", "epochs=20"))
     folder = tmp_path / "killed"
     with start(folder, submission) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(b"epoch  7"):
-                time.sleep(0.05)  # somewhere inside epoch 7
+                time.sleep(0.05)  # somewhere inside the next epoch
                 process.send_signal(signal.SIGKILL)
                 break
     assert process.returncode == -signal.SIGKILL
-    assert len(Run.load(folder / "record.json").rows) == 7
+    assert 7 <= len(Run.load(folder / "record.json").rows) < 20, "it was killed in mid-run"
     assert finish(folder, submission) == 2  # refuses to write over an unfinished run
     assert finish(folder, submission, "--resume") == 0
     assert finish(tmp_path / "whole", submission) == 0
@@ -213,7 +213,7 @@ def test_a_run_killed_in_epoch_7_resumes_bit_for_bit(tmp_path: Path) -> None:
 
 def test_ctrl_c_exits_with_130_and_keeps_the_record(tmp_path: Path) -> None:
     submission = tmp_path / "net.py"
-    submission.write_text(SUBMISSION)
+    submission.write_text(SUBMISSION.replace("epochs=9", "epochs=9_000"))  # however fast it is
     with start(tmp_path / "run", submission) as process:
         assert process.stdout is not None
         for line in process.stdout:  # to its end: what it writes before it stops needs a reader
@@ -271,7 +271,7 @@ def test_the_step_of_the_first_nan_is_named(tiny: Dataset) -> None:
             self.calls += self.training
             return self.body(x) * (float("nan") if self.calls == 8 else 1.0)
 
-    with pytest.raises(TrainingError, match="epoch 1, step 2 of 5"):  # the 8th of 5 + 5 steps
+    with pytest.raises(TrainingError, match="epoch 2, step 2 of 5"):  # the 8th of 5 + 5 steps
         Trainer(Poisoned(), RECIPE, tiny, device="cpu").fit()
 
 
