@@ -35,8 +35,8 @@ def _commands() -> list[tuple[str, list[str]]]:
     ]
 
 
-def test_tests_docs_and_release_are_there() -> None:
-    assert [path.stem for path in WORKFLOWS] == ["docs", "release", "tests"]
+def test_tests_docs_release_and_the_reference_are_there() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["docs", "reference", "release", "tests"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
