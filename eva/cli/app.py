@@ -40,7 +40,7 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
     ] = False,
 ) -> None:
-    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; another program's may not even load
+    os.environ.pop("MPLBACKEND", None)  # another program's, which may not even load here
 
 
 app.command("new")(new.new_command)
