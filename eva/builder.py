@@ -89,12 +89,18 @@ def kind_of(value: object) -> str:
 
 def frames_of(error: BaseException) -> str | None:
     """Lines of a traceback that lie in the student's own files or cells."""
-    lines = [
-        f'File "{frame.filename}", line {frame.lineno}: {frame.line}'
-        for frame in traceback.extract_tb(error.__traceback__)
-        if is_theirs(frame.filename)
-    ]
-    return "\n  ".join(lines) or None
+    return "\n  ".join(map(place_of, their_frames(error))) or None
+
+
+def their_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of a traceback that lie in the student's own files or cells."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if is_theirs(frame.filename)]
+
+
+def place_of(frame: traceback.FrameSummary) -> str:
+    """File, line and text of a frame."""
+    return f'File "{frame.filename}", line {frame.lineno}: {frame.line}'
 
 
 def is_theirs(filename: str) -> bool:

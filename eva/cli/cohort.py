@@ -111,6 +111,19 @@ class Official:
     anonymous: bool = False
 
 
+def load_rubric(name: str) -> Assignment:
+    """An assignment about a network; any other name is wrong usage."""
+    from eva.errors import GradingError
+    from eva.grading.checks.rubric import load_assignment
+
+    try:
+        rubric = load_assignment(name)
+        rubric.asked()
+    except GradingError as error:
+        raise typer.BadParameter(str(error), param_hint="--assignment") from error
+    return rubric
+
+
 def targets_of(reports: Sequence[str] | None) -> list[Target]:
     """Read ``--report``; a wrong one is wrong usage."""
     from eva.errors import GradingError
@@ -303,19 +316,6 @@ AnonymousOption = Annotated[
 ]
 
 
-def _rubric(name: str) -> Assignment:
-    """An assignment about a network; any other name is wrong usage."""
-    from eva.errors import GradingError
-    from eva.grading.checks.rubric import load_assignment
-
-    try:
-        rubric = load_assignment(name)
-        rubric.asked()
-    except GradingError as error:
-        raise typer.BadParameter(str(error), param_hint="--assignment") from error
-    return rubric
-
-
 @class_app.command("grade")
 def class_grade_command(
     paths: Annotated[
@@ -365,7 +365,7 @@ def class_grade_command(
             known=known or (),
             anonymous=anonymous,
         )
-        rubric, targets = _rubric(assignment), targets_of(report)
+        rubric, targets = load_rubric(assignment), targets_of(report)
         raise typer.Exit(grade_officially(options, rubric, targets))
 
 
@@ -380,7 +380,7 @@ def class_merge_command(
 ) -> None:
     """Make the gradebook from journals alone: of several shards, or by other points."""
     with friendly_errors():
-        rubric, targets = _rubric(assignment), targets_of(report)
+        rubric, targets = load_rubric(assignment), targets_of(report)
         raise typer.Exit(merge(journals, secret_file, rubric, targets, known or (), anonymous))
 
 
@@ -396,7 +396,7 @@ def class_show_command(
         from eva.grading.cohort.official import merge_journals
         from eva.grading.reports.escape import lines, plain
 
-        book = merge_journals([journal], _rubric(assignment), _secret(secret_file))
+        book = merge_journals([journal], load_rubric(assignment), _secret(secret_file))
         mine = [grade for grade in book.grades if grade.student == student]
         if not mine:
             known = ", ".join(plain(grade.student) for grade in book.grades[:20])

@@ -26,6 +26,7 @@ from eva.cli.cohort import (
     ShardOption,
     TierOption,
     grade_officially,
+    load_rubric,
     merge,
     targets_of,
     write_reports,
@@ -46,7 +47,6 @@ from eva.cli.options import (
 if TYPE_CHECKING:
     from eva.errors import EvaError
     from eva.grading.checks.report import Report
-    from eva.grading.checks.rubric import Assignment
 
 
 def check_command(
@@ -60,7 +60,7 @@ def check_command(
         from eva.grading.practice.grade import check
 
         assignment = assignment or _own_assignment([submission])
-        _load_rubric(assignment)
+        load_rubric(assignment)
         report = check(submission, assignment, hints=hints)
         if as_json:
             sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
@@ -113,7 +113,7 @@ def grade_command(
     with friendly_errors():
         untrusted = official or merge_
         assignment = assignment or _own_assignment([] if untrusted else submissions)
-        rubric = _load_rubric(assignment)
+        rubric = load_rubric(assignment)
         targets = targets_of(report)
         if merge_:
             raise typer.Exit(merge(submissions, secret_file, rubric, targets))
@@ -184,7 +184,7 @@ def watch_command(
         from eva.grading.practice.watch import watch
 
         assignment = assignment or _own_assignment([submission])
-        _load_rubric(assignment)
+        load_rubric(assignment)
 
         def show(result: Report | EvaError) -> None:
             out.clear()
@@ -211,19 +211,6 @@ def _own_assignment(submissions: Sequence[str]) -> str:
             param_hint="--assignment",
         )
     return found[0] if found else DEFAULT_ASSIGNMENT
-
-
-def _load_rubric(name: str) -> Assignment:
-    """An assignment that trains a network; any other name is wrong usage."""
-    from eva.errors import GradingError
-    from eva.grading.checks.rubric import load_assignment
-
-    try:
-        rubric = load_assignment(name)
-        rubric.asked()
-    except GradingError as error:
-        raise typer.BadParameter(str(error), param_hint="--assignment") from error
-    return rubric
 
 
 def _print(report: Report) -> None:

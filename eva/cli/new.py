@@ -35,10 +35,11 @@ def new_command(
             from eva.grading.practice.new_assignment import new_assignment
 
             folder = Path(assignment) if folder is None else folder
-            _say(new_assignment(assignment, folder), "An assignment of your own")
+            made = new_assignment(assignment, folder)
             typed = shlex.quote(str(folder))
             _say(
-                [],
+                made,
+                "An assignment of your own",
                 f"Next: change assignment.toml, then `eva check-assignment {typed}` and "
                 f"`pytest {typed}`.",
             )
@@ -47,8 +48,9 @@ def new_command(
             from eva.grading.practice.exercises import new_exercises
 
             folder = folder or Path("exercises")
-            _say(new_exercises(folder), "The exercises of the lessons")
-            _say([], f"Next: read {shlex.quote(str(folder / 'README.md'))}, and run `eva course`.")
+            made = new_exercises(folder)
+            typed = shlex.quote(str(folder / "README.md"))
+            _say(made, "The exercises of the lessons", f"Next: read {typed}, and run `eva course`.")
             return
         from eva.errors import GradingError
         from eva.grading.checks.rubric import load_assignment
@@ -59,13 +61,13 @@ def new_command(
         except GradingError as error:
             raise typer.BadParameter(str(error), param_hint="ASSIGNMENT") from error
         folder = Path(rubric.name) if folder is None else folder
-        _say(new_folder(assignment, folder), rubric.title)
+        made = new_folder(assignment, folder)
         typed = shlex.quote(str(folder))
-        _say([], f"Next: `cd {typed}`, read README.md, and run `pytest`.")
+        _say(made, rubric.title, f"Next: `cd {typed}`, read README.md, and run `pytest`.")
 
 
-def _say(files: Sequence[Path], line: str) -> None:
-    text = "\n".join([*map(str, files), *[""] * bool(files), line])
+def _say(files: Sequence[Path], title: str, then: str) -> None:
+    text = "\n".join([*map(str, files), "", title, then])
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

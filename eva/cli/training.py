@@ -26,7 +26,7 @@ from eva.cli.options import (
     load_announced,
     out,
 )
-from eva.errors import EvaError, ForwardError, RecipeError
+from eva.errors import ForwardError, RecipeError
 
 _SECONDS = 7.0  # that `eva lr-find` trains for at most, on networks of the course's size
 
@@ -182,11 +182,14 @@ def lr_find_command(
             }
             sys.stdout.write(json.dumps(value) + "\n")
             return
-        picture: Path | EvaError = Path("runs") / f"{loaded.slug}-lr-find.png"
+        title, path = (
+            f"{loaded.slug} on {dataset.name}",
+            Path("runs") / f"{loaded.slug}-lr-find.png",
+        )
         try:
-            plots.save_lr_finding(finding, f"{loaded.slug} on {dataset.name}", Path(str(picture)))
+            picture = str(plots.save_lr_finding(finding, title, path))
         except plots.PlotError as error:  # the numbers are worth more than their picture
-            picture = error
+            picture = str(error)
         out.print(
             f"The loss falls fastest at a learning rate of {finding.suggestion:.2g}, and is lowest "
             f"at {10 * finding.safe:.2g}. A tenth of that is safe. Copy this line into the recipe:"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,13 +15,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from eva.builder import place_of, their_frames
 from eva.data import Dataset, normalize, to_float
 from eva.errors import ForwardError
 from eva.kernels.memory_format import FASTEST_FIRST
 from eva.seeds import seeded
 from eva.training.evaluation import BATCH
-
-_HERE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,13 +185,7 @@ def _layer_in_errors(model: nn.Module, size: int, mode: str) -> Iterator[None]:
 def _hint_for_error(error: BaseException, model: nn.Module) -> str:
     """The student's own line, and what to do where the mistake is a known one."""
     text = str(error)
-    lines = []
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        ours = _HERE in path.resolve().parents and path.parent.name != "experiments"
-        if frame.line and not ours and "site-packages" not in path.parts:
-            lines.append(f'File "{frame.filename}", line {frame.lineno}: {frame.line}')
-            break
+    lines = [place_of(frame) for frame in their_frames(error) if frame.line][-1:]
     dtypes = {p.dtype for p in model.parameters()} - {torch.float32}
     if any(word in text for word in ("NVIDIA", "CUDA", "same device")):
         lines.append("Leave .cuda() and .to(device) out of the network: the trainer moves it.")

@@ -18,7 +18,7 @@ from eva.errors import GradingError
 from eva.grading.cohort.archives import MAX_BYTES, MAX_CLASS_BYTES, open_upload
 from eva.grading.cohort.handed_in import HandedIn, read_upload
 from eva.grading.cohort.roster import RosterLine, read_roster
-from eva.grading.cohort.systems import identify
+from eva.grading.cohort.systems import METADATA, identify
 from eva.grading.cohort.unpack import Refused
 from eva.grading.cohort.uploads import MAX_SUBMISSIONS, Upload, find_uploads
 
@@ -88,7 +88,7 @@ def _too_large() -> GradingError:
 def _list_of_gradescope(uploads: Sequence[Upload]) -> str | None:
     """Text of ``submission_metadata.yml``, where one lies among the uploads."""
     for upload in uploads:
-        if upload.top_name == "submission_metadata.yml" and len(upload.entries) == 1:
+        if upload.top_name == METADATA and len(upload.entries) == 1:
             try:
                 return upload.entries[0].read(MAX_BYTES).decode("utf-8", "replace")
             except (Refused, OSError):

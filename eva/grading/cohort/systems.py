@@ -30,9 +30,9 @@ _BRIGHTSPACE = re.compile(
     r"(?P<id>\d+)-\d+ ?- ?(?P<name>.+?) ?- ?(?P<at>\w{3,9}\.? \d{1,2}, \d{4} \d{1,2}:?\d\d ?[AP]M)"
 )
 _AGAIN = re.compile(r"-\d+(?=\.\w+$)")  # Canvas numbers files that were handed in again
-_METADATA = "submission_metadata.yml"
+METADATA = "submission_metadata.yml"  # Gradescope's list of who each folder is
 _GRADESCOPE = re.compile(r"submission_\d+")
-_LISTS = {"index.html", _METADATA}  # that systems put beside the students' work
+_LISTS = {"index.html", METADATA}  # that systems put beside the students' work
 
 
 @dataclass(frozen=True, kw_only=True)

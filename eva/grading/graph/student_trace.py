@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from eva.builder import in_their_words, is_theirs
+from eva.builder import in_their_words, their_frames
 
 
 def student_trace(error: BaseException) -> str:
@@ -13,8 +13,5 @@ def student_trace(error: BaseException) -> str:
     Args:
         error: As it was caught; a SyntaxError brings its line along.
     """
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if is_theirs(frame.filename)
-    ]
-    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    lines = traceback.format_list(their_frames(error)) + traceback.format_exception_only(error)
     return in_their_words("".join(lines)).rstrip()

@@ -31,7 +31,7 @@ from eva.submission import Loadable, Objects, module_of, require_submission, tar
 from eva.training.callbacks import Callback
 from eva.training.trainer import Trainer
 
-_HONESTY = "guides/assignments.md"  # where the rules are
+_HONESTY = "docs/guides/assignments.md"  # where the rules are
 SEED = 0  # of every practice training; an official grade draws its own
 
 Show = Callable[[str], None]

@@ -6,8 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from eva.errors import GradingError, SubmissionError
+from eva.errors import SubmissionError
 from eva.grading.checks.rubric import assignments_folder
+from eva.grading.practice.new import write_files
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _TOML = """\
@@ -142,19 +143,4 @@ def new_assignment(name: str, folder: str | Path | None = None) -> list[Path]:
         "conftest.py": (assignments_folder() / "conftest.py").read_text(encoding="utf-8"),
         "submission.py": _STARTER,
     }
-    there = sorted(name for name in files if (folder / name).exists())
-    if there:
-        raise SubmissionError(
-            f"{folder} holds {', '.join(there)} already; nothing was written.",
-            "Name a new folder: `eva new --assignment NAME FOLDER`.",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in files.items():
-            (folder / file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GradingError(
-            f"{folder} can't be written: {error.strerror}.",
-            "Choose a folder of your own, or make room on the disk.",
-        ) from error
-    return [folder / file for file in sorted(files)]
+    return write_files({file: text.encode() for file, text in files.items()}, folder)

@@ -43,6 +43,7 @@ def _without_names(grade: Grade, names: dict[str, str]) -> Grade:
         flags=tuple(_hidden(flag, names) for flag in grade.flags if flag.startswith("same ")),
         report=replace(grade.report, submission=name),
         roster=dict.fromkeys(grade.roster, ""),
+        columns={},
     )
 
 
