@@ -60,12 +60,12 @@ def lowest_accuracy(run: Measured, *, accuracy: float, last_epochs: int) -> floa
 @check("reaches", trains=True, value=best_accuracy, words="best")
 def reaches(run: Measured, *, accuracy: Percent, by_epoch: Epochs | None = None) -> Verdict:
     """Whether the test accuracy was reached in some epoch, or in one of the first ``by_epoch``."""
-    counted = run.accuracies[:by_epoch]
+    counting = run.accuracies[:by_epoch]
     title = f"{accuracy:g} % {_where(by_epoch)}"
-    if not counted:
+    if not counting:
         return Verdict.failed(f"{title}: no epoch was trained.")
     best = best_accuracy(run, accuracy=accuracy, by_epoch=by_epoch)
-    epoch = counted.index(best)
+    epoch = counting.index(best)
     details: dict[str, Json] = {
         "best": best,
         "epoch": epoch,
