@@ -26,6 +26,7 @@ from eva.submission import ENTRIES
 
 MAX_BYTES = 2_000_000  # of one student's .py files together
 MAX_CLASS_BYTES = 500_000_000  # of all students' .py files
+_OF_A_CLASS, _OF_ONE = MAX_CLASS_BYTES, MAX_BYTES + unpack.MAX_NOTEBOOK  # in an archive
 _PATIENCE = 60.0  # seconds for an archive on a machine that is busy; its computing has less
 
 
@@ -88,19 +89,18 @@ def _entries(upload: Upload) -> Iterator[ArchiveEntry]:
     if stat.S_ISDIR(mode):
         yield from _in_folder(upload)
     elif stat.S_ISREG(mode) and path.name.lower().endswith(ARCHIVES):
-        most = MAX_CLASS_BYTES if upload.of_class else MAX_BYTES + unpack.MAX_NOTEBOOK
-        yield from _in_archive(path, most)
+        yield from _in_archive(path, _OF_A_CLASS if upload.of_class else _OF_ONE)
     else:
         yield _on_disk(path, upload)
 
 
 def _in_folder(upload: Upload) -> Iterator[ArchiveEntry]:
     """Folder by folder, sorted in each."""
-    waiting, count = [upload.path], 0
-    while waiting:
-        for path in sorted(waiting.pop().iterdir()):
+    paths, count = [upload.path], 0
+    while paths:
+        for path in sorted(paths.pop().iterdir()):
             if path.is_dir() and not path.is_symlink():
-                waiting.append(path)
+                paths.append(path)
                 continue
             count += 1
             if count > MAX_ITEMS:
@@ -116,8 +116,9 @@ def _with_inner(path: Path, upload: Upload) -> Iterator[ArchiveEntry]:
             found = list(_in_archive(path, MAX_BYTES))
         except (Refused, OSError):  # then it is a file like any other, and named in the refusal
             found = []
+        for inner in found:
+            yield replace(inner, path=entry.path / inner.path)
         if found:
-            yield from (replace(each, path=entry.path / each.path) for each in found)
             return
     yield entry
 

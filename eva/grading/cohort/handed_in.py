@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eva.errors import SubmissionError
 from eva.grading.cohort.archives import MAX_BYTES, reason_of
 from eva.grading.cohort.roster import RosterLine
 from eva.grading.cohort.text import printable
 from eva.grading.cohort.unpack import MAX_NOTEBOOK, Refused
-from eva.grading.cohort.uploads import ArchiveEntry, EntryKind, Upload
+from eva.grading.cohort.uploads import NOT_NAMED, ArchiveEntry, EntryKind, Named, Upload
 from eva.grading.sandbox.sources import why_not_writable
 from eva.json_types import Json
 from eva.notebook import ENDING, Notebook, parse_notebook
@@ -34,8 +34,7 @@ class HandedIn:
         refusal: Why it can't be graded; None where it can.
         flags: What an instructor should know, such as a student whom the roster lacks.
         roster: Dates and names from the roster.
-        name: Of the student, where a course system's download has it.
-        attempt: Sorts attempts of one student by time; empty where there is one.
+        said: The student's name, and which attempt it is, where a course system's download has it.
     """
 
     student: str
@@ -44,11 +43,10 @@ class HandedIn:
     refusal: str | None = None
     flags: tuple[str, ...] = ()
     roster: RosterLine | None = None
-    name: str = ""
-    attempt: str = ""
+    said: Named = NOT_NAMED
 
     def __post_init__(self) -> None:
-        for name in ("student", "source", "refusal", "name"):
+        for name in ("student", "source", "refusal"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, printable(getattr(self, name)))
         object.__setattr__(self, "student", unicodedata.normalize("NFC", self.student))
@@ -73,27 +71,19 @@ class HandedIn:
             "refusal": self.refusal,
             "flags": list(self.flags),
             "roster": None if self.roster is None else self.roster.to_json(),
-            "attempt": self.attempt,
+            "attempt": self.said.attempt,
         }
 
 
 def read_upload(upload: Upload) -> HandedIn:
     """Read an opened upload; anything but a few small regular files is a refusal."""
-    refusal = None
+    empty = HandedIn(student=upload.student, source=upload.source, said=upload.said)
     try:
         if upload.refusal is not None:
             raise Refused(upload.refusal)
-        files = _files(upload.entries)
+        return replace(empty, files=_files(upload.entries))
     except (Refused, OSError) as why:
-        files, refusal = {}, reason_of(why)
-    return HandedIn(
-        student=upload.student,
-        source=upload.source,
-        files=files,
-        refusal=refusal,
-        name=upload.name,
-        attempt=upload.attempt,
-    )
+        return replace(empty, refusal=reason_of(why))
 
 
 def _files(entries: Sequence[ArchiveEntry]) -> dict[str, bytes]:

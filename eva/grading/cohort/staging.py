@@ -20,7 +20,7 @@ from eva.grading.cohort.handed_in import HandedIn, read_upload
 from eva.grading.cohort.roster import RosterLine, read_roster
 from eva.grading.cohort.systems import METADATA, identify
 from eva.grading.cohort.unpack import Refused
-from eva.grading.cohort.uploads import MAX_SUBMISSIONS, Upload, find_uploads
+from eva.grading.cohort.uploads import MAX_SUBMISSIONS, NOT_NAMED, Upload, find_uploads
 
 
 class Attempt(StrEnum):
@@ -127,7 +127,7 @@ def _by_name(hand_ins: list[HandedIn], lines: Sequence[RosterLine]) -> list[Hand
             names.setdefault(name, set()).add(line.student)
     found = []
     for one in hand_ins:
-        ids = names.get(_letters(one.name), set()) if one.student not in known else set()
+        ids = names.get(_letters(one.said.name), set()) if one.student not in known else set()
         found.append(replace(one, student=min(ids)) if len(ids) == 1 else one)
     return found
 
@@ -155,9 +155,9 @@ def _one_each(hand_ins: list[HandedIn], attempt: Attempt) -> list[HandedIn]:
     """
     each: list[HandedIn] = []
     for mine in _by_student(hand_ins).values():
-        attempts = {one.attempt for one in mine}
+        attempts = {one.said.attempt for one in mine}
         if len(mine) > 1 and "" not in attempts and len(attempts) == len(mine):
-            mine = sorted(mine, key=lambda one: one.attempt)
+            mine = sorted(mine, key=lambda one: one.said.attempt)
             if attempt is Attempt.LAST:
                 flag = f"attempt {len(mine)} of {len(mine)}"
                 mine = [replace(mine[-1], flags=(*mine[-1].flags, flag))]
@@ -170,7 +170,7 @@ def _one_each(hand_ins: list[HandedIn], attempt: Attempt) -> list[HandedIn]:
         elif len(mine) > 1:
             sources = ", ".join(sorted(one.source for one in mine))
             why = f"several submissions have this id: {sources}"
-            each += [replace(one, files={}, refusal=why, attempt="") for one in mine]
+            each += [replace(one, files={}, refusal=why, said=NOT_NAMED) for one in mine]
         else:
             each += mine
     return each

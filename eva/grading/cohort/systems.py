@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from eva.grading.cohort.uploads import ArchiveEntry, EntryKind, Upload
+from eva.grading.cohort.uploads import ArchiveEntry, EntryKind, Named, Upload
 
 _CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<id>\d+)_(?P<at>\d+)_(?P<file>.+)")
 _MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?(?P<file>.*)")
@@ -33,25 +33,6 @@ _AGAIN = re.compile(r"-\d+(?=\.\w+$)")  # Canvas numbers files that were handed 
 METADATA = "submission_metadata.yml"  # Gradescope's list of who each folder is
 _GRADESCOPE = re.compile(r"submission_\d+")
 _LISTS = {"index.html", METADATA}  # that systems put beside the students' work
-
-
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """What a name says.
-
-    Attributes:
-        id: Of the student, in that system.
-        name: Of the student; empty where it is not in the name.
-        attempt: Sorts attempts of one student by time; empty where there is one.
-        file: Name that the student gave the file; empty for a folder.
-        receipt: It is a list of what was handed in, and no work.
-    """
-
-    id: str
-    name: str = ""
-    attempt: str = ""
-    file: str = ""
-    receipt: bool = False
 
 
 NameForm = Callable[[str], Named | None]
@@ -83,10 +64,10 @@ def _joined(works: Sequence[Upload], named: Sequence[Named | None]) -> list[Uplo
             found.append(one)
         else:
             groups.setdefault((said.id, said.attempt), []).append((one, said))
-    for (id_, attempt), parts in groups.items():
+    for parts in groups.values():
         real = [part for part in parts if not part[1].receipt] or parts
         first, said = real[0]
-        whole = replace(first, id=id_, name=said.name, attempt=attempt)
+        whole = replace(first, said=said)
         if len(real) == 1 and not said.file:
             found.append(whole)
             continue

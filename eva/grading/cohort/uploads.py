@@ -50,6 +50,28 @@ class ArchiveEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a course system's name of a file or folder says.
+
+    Attributes:
+        id: Of the student, in that system; empty where the name itself is the id.
+        name: Of the student; empty where it is not in the name.
+        attempt: Sorts attempts of one student by time; empty where there is one.
+        file: Name that the student gave the file; empty for a folder.
+        receipt: It is a list of what was handed in, and no work.
+    """
+
+    id: str = ""
+    name: str = ""
+    attempt: str = ""
+    file: str = ""
+    receipt: bool = False
+
+
+NOT_NAMED = Named()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Upload:
     """One file, folder or archive that was handed in.
 
@@ -62,9 +84,7 @@ class Upload:
         below: Folder of the archive that this lies in; empty at its root.
         entries: What lies in it, seen from there; nothing before it was opened.
         refusal: Why it can't be opened; None where it can.
-        id: That a course system's name gives; empty where the name itself is the id.
-        name: Of the student, likewise.
-        attempt: Sorts attempts of one student by time; empty where there is one.
+        said: What its name says where that has the form of a course system.
     """
 
     path: Path
@@ -75,9 +95,7 @@ class Upload:
     below: str = ""
     entries: tuple[ArchiveEntry, ...] = ()
     refusal: str | None = None
-    id: str = ""
-    name: str = ""
-    attempt: str = ""
+    said: Named = NOT_NAMED
 
     @property
     def top_name(self) -> str:
@@ -96,8 +114,8 @@ class Upload:
         """Id; of a whole class, the archive's name."""
         if self.line is not None:
             return self.line.student
-        if self.id:
-            return self.id
+        if self.said.id:
+            return self.said.id
         if not self.top:
             return student_of(self.path)
         folder = len(self.entries[0].path.parts) > 1

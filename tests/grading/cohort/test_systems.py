@@ -139,7 +139,7 @@ def test_the_last_attempt_counts_or_all_go_on_to_be_compared(system: str, tmp_pa
     assert last.flags == ("attempt 2 of 2",)
     best = [one for one in stage([folder], attempt=Attempt.BEST) if one.student == "10001"]
     assert [one.files["submission.py"] for one in best] == [b"old", NET.encode()]
-    assert all(one.attempt for one in best)
+    assert all(one.said.attempt for one in best)
 
 
 def test_one_name_of_a_systems_form_makes_no_download(tmp_path: Path) -> None:
