@@ -76,8 +76,7 @@ def summary(
     if input_size is None and inputs is None:
         return _structure(model, chosen, depth)
     traced = trace(model, input_size, inputs=inputs, dtype=dtype, mode=mode, on_error="partial")
-    ran = model if traced.model is None else traced.model
-    found = _summarize(ran, traced, ops, chosen, depth)
+    found = _summarize(model if traced.model is None else traced.model, traced, ops, chosen, depth)
     if traced.error is None:
         return found
     problem, hint = explain(traced.error, model)
@@ -111,6 +110,7 @@ def _structure(model: nn.Module, columns: tuple[Column, ...], depth: int | None)
     """What is known of a model that did not run."""
     parameters = list(model.parameters())
     notes = ["No input size was given, so nothing ran: parameters and structure only."]
+    totals = _parameters([p for p in parameters if not is_lazy(p)])
     lazy = [name for name, p in model.named_parameters() if is_lazy(p)]
     if lazy:
         notes.append(f"Give an input size to see the shapes of lazy layers: {', '.join(lazy)}.")
@@ -124,7 +124,7 @@ def _structure(model: nn.Module, columns: tuple[Column, ...], depth: int | None)
         notes=tuple(notes),
         columns=columns,
         depth=depth,
-        **_parameters([p for p in parameters if not is_lazy(p)]),
+        **totals,
     )
 
 
