@@ -3,6 +3,7 @@ import io
 import json
 import os
 import re
+import typing
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from cohort_fakes import FakeSeeds, fake_plan, write_class
 from typer.testing import CliRunner
 
 from eva.cli import app
+from eva.cli.cohort import ReportOption
+from eva.grading.reports import FORMATS
 from eva.grading.sandbox.tiers import Tier
 
 runner = CliRunner()
@@ -60,6 +63,11 @@ def test_one_command_grades_a_class_into_reports(fake: Path) -> None:
     assert len(list(Path("out/feedback").iterdir())) == 3
     assert "[3/3 checked, 6/6 trained, 0 s left]" in result.stderr
     assert "feedback: out/feedback (3 files)" in result.stderr
+
+
+def test_the_help_of_reports_names_every_format() -> None:
+    (option,) = typing.get_args(ReportOption)[1:]
+    assert set(re.findall(r"[a-z0-9]+", option.help)) >= FORMATS.keys()
 
 
 def test_the_same_command_goes_on_with_its_journal(fake: Path) -> None:
