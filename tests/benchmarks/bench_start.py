@@ -24,8 +24,10 @@ from eva.training.machine import describe_device, describe_versions
 
 OUT = Path(__file__).parents[2] / "docs" / "records" / "benchmarks" / "start.json"
 BARE = "python -c 'import torch'"
+EXPORT = "python -c 'import torch, torch.export._trace'"  # what every torch.export.export imports
 COMMANDS = {
     BARE: ["-c", "import torch"],
+    EXPORT: ["-c", "import torch, torch.export._trace"],
     "eva --help": ["-m", "eva", "--help"],
     "eva summary": ["-m", "eva", "summary", "eva.experiments.exp5", "--input", "1x28x28"],
     "eva check": ["-m", "eva", "check", "eva.experiments.exp5"],
