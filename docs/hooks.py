@@ -36,9 +36,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     notebook = f"notebooks/lesson-{Path(page.file.src_path).stem}.ipynb"
     if (Path(__file__).parent / notebook).exists() and page.file.src_path.startswith("lessons/"):
         link = f"[This lesson as a notebook](../{notebook}), for Jupyter or Colab."
-        made = (
-            made.replace("\nNext: ", f"\n{link}\n\nNext: ") if "\nNext: " in made else made + link
-        )
+        before, found, after = made.partition("\nNext: ")
+        made = f"{before.rstrip()}\n\n{link}\n\n{found.lstrip()}{after}"
     page.meta.setdefault("description", description(made))
     return made
 

@@ -215,7 +215,9 @@ def conclusion() -> str:
     ]
     below = [study for study in found if study.parameters < fewest.parameters]
     if below:
-        words.append("Below that, the mean of the last epoch is what is left to compare:")
+        words.append(
+            "Not every seed of the smaller networks holds it. The means of their last epochs:"
+        )
         words.append(
             "; ".join(
                 f"{study.final.mean:.2f} % with {study.parameters:,} parameters"

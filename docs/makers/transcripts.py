@@ -30,6 +30,7 @@ TRANSCRIPTS: dict[str, tuple[str, ...]] = {
     "hints": (f"{MNIST_8K} --hints",),
     "passing": (f'{MNIST_8K} --submission eva.experiments.exp5 -m "not slow"',),
     "receptive-field": ("pytest assignments/receptive_field",),
+    "seen": ("eva summary seen.py --input 1x28x28 --columns output,params,rf",),
     "missing": ("eva train my_submission.py",),
     "shapes": ("eva summary shapes.py --input 1x28x28",),
     "too-fast": ("eva train too_fast.py --data mnist-mini",),
@@ -49,6 +50,8 @@ def run(names: Sequence[str]) -> None:
             for path in SNIPPETS.glob("*.py"):  # submissions that the pages show
                 shutil.copy(path, scratch)
             text = "\n".join(transcript(command, Path(scratch)) for command in commands)
+            for picture in Path(scratch, "first-run").glob("*.png"):  # of "mini"; a page shows them
+                shutil.copy(picture, DOCS / "assets" / f"first-run-{picture.name}")
         (SNIPPETS / f"{name}.txt").write_text(text)
 
 

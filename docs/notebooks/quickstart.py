@@ -33,7 +33,7 @@ if importlib.util.find_spec("eva") is None:
 # %% [markdown]
 # ## A network is a function that builds it
 #
-# Seven convolutions, one pool, one average. `eva.summary` prints a line a layer; in a notebook it is a table. The last columns are what other summaries don't have: the size of what *one unit* sees.
+# Seven convolutions, one pool, one average. `eva.summary` prints a line a layer; in a notebook it is a table. The column RF says how much of the image *one unit* sees.
 
 # %%
 import eva
@@ -54,7 +54,7 @@ print(pool.size, pool.region((5, 5)))
 # %% [markdown]
 # ## Real digits
 #
-# `mnist-mini` is 5,000 digits of MNIST that come inside a Python package. In earnest you would say `"mnist"`, which downloads 60,000 once.
+# `mnist-mini` is 5,000 digits of MNIST that come inside a Python package. For real results use `"mnist"`, which downloads 70,000 once.
 
 # %%
 data = eva.load_data("mnist-mini")
@@ -63,7 +63,7 @@ print(tuple(data.train_images.shape), data.train_images.dtype, len(data.test_lab
 # %% [markdown]
 # ## Train
 #
-# A recipe says how, a trainer does it, and a run is the record of what happened. An epoch takes a few seconds at most.
+# A recipe says how a network is trained. A trainer trains it. A run is the record of the training. An epoch takes a few seconds at most.
 
 # %%
 from eva.recipe import SGD, Recipe, Rotation

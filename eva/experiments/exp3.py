@@ -3,8 +3,8 @@
 Target: close the gap between training and testing.
 
 Change: no biases, a pointwise convolution and the mean over the map in place of the fully
-connected layer, dropout after every block, and heavy augmentation: rotation, shear, scale, shift,
-a random crop, brightness and contrast.
+connected layer, dropout after every layer, twice the learning rate, and heavy augmentation:
+rotation, shear, scale, shift, a random crop, brightness and contrast.
 
 Result: on the last epoch 98.24 % of training and 99.38 % of testing, means of 3 seeds; 0 of 3 held
 99.40 % over the last four epochs.

@@ -13,7 +13,8 @@ more may help. The mean rises by about as much as five seeds can tell from chanc
 holds the target: the first of the last four epochs still has the higher learning rate.
 
 Known: the printed network (7,753 parameters), the log of one run (98.86 % on the last epoch of
-training, 99.52 % of testing), batch size 128, 15 epochs, a step schedule with its drop at epoch 6.
+training, 99.52 % of testing), batch size 128, 15 epochs, a step schedule with its
+drop after epoch 6.
 Reconstructed: optimizer, learning rate, weight decay and augmentation, so that the curves agree,
 in about twenty runs on held-out training images. What made the difference is that the geometric
 augmentation takes the nearest pixel, as torchvision does unless told otherwise: such digits are

@@ -164,13 +164,12 @@ CLAIMS_NOTHING = (
     "Are they higher?",
     "What about the worst case?",
     "so most candidates got a single seed",
-    "is the safer answer",
     "need not be a better network",
     "and better below 8,000",
     "the best of 15 looks is a lucky look",
     "the lowest of the last four epochs, of the worst seed",
     "A pool takes the largest of 2x2 neighbors",
-    "worst late epoch is well above",
+    "Aim for a worst late epoch well above",
 )
 
 

@@ -56,6 +56,14 @@ def test_a_lesson_shows_each_exercise_and_two_or_more_questions_with_folded_answ
     assert 2 <= page.count("??? question ") <= 4
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_site_shows_the_code_of_each_solution(name: str, site: Path) -> None:
+    page = re.sub(r"<[^>]+>", "", (site / "lessons" / name / "index.html").read_text("utf-8"))
+    shown = page[page.index("Solutions") :]
+    for key in checks_of(name):
+        assert f"def {re.sub(r'^test_[0-9]_', '', key)}(" in shown
+
+
 def test_the_course_is_followed_from_the_first_hole_to_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

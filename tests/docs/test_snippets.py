@@ -23,7 +23,7 @@ FILES = [
     *sorted(p for p in DOCS.rglob("*.md") if p.relative_to(DOCS).parts[0] not in PRIVATE),
 ]
 FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INCLUDED = re.compile(r"^--8<-- \"snippets/(.+)\.txt\"\s*$")
+INCLUDED = re.compile(r"^\s*--8<-- \"snippets/(.+)\.txt(?::2)?\"\s*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +103,8 @@ def commands(path: Path) -> Iterator[tuple[str, list[str]]]:
 def test_commands_of_the_docs_exist(line: str, words: list[str]) -> None:
     command = typer.main.get_command(app)
     parent = None
+    if words == ["--help"]:
+        return
     while hasattr(command, "commands"):
         assert words[0] in command.commands, f"no command {words[0]!r} in: {line}"
         command, words = command.commands[words[0]], words[1:]
