@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from eva.data import DataName, images_of
 from eva.errors import EvaError, SubmissionError
 from eva.record import Run, write_atomically
 
-SIZE = (1, 28, 28)
 TRACE = "pkg.torch.onnx.stack_trace"
 KEPT = ("python", "eva-course", "torch")  # of the versions that a run was made with
 
@@ -20,9 +20,10 @@ KEPT = ("python", "eva-course", "torch")  # of the versions that a run was made 
 def export_onnx(model: nn.Module, run: Run, out: Path) -> Path:
     """Write a model with the weights that it has.
 
-    The file has one input, "image", float32 of shape (batch, 1, 28, 28), normalized as
-    :func:`eva.data.normalize` does it, and one output, "scores", float32 of shape (batch,
-    classes). Where the weights come from stands in its metadata, under "eva".
+    The file has one input, "image", float32 of MNIST's shape (batch, 1, 28, 28) or that of the
+    run's data, normalized as :meth:`eva.Dataset.normalize` does it, and one output, "scores",
+    float32 of shape (batch, classes). Where the weights come from stands in its metadata, under
+    "eva".
 
     Args:
         model: On the CPU; it is left in eval mode.
@@ -41,7 +42,7 @@ def export_onnx(model: nn.Module, run: Run, out: Path) -> Path:
     try:
         program = torch.onnx.export(
             model.eval(),
-            (torch.zeros(2, *SIZE),),  # a batch of 1 would be taken for a constant
+            (torch.zeros(2, *_size(run)),),  # a batch of 1 would be taken for a constant
             dynamo=True,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             input_names=["image"],
@@ -62,6 +63,12 @@ def export_onnx(model: nn.Module, run: Run, out: Path) -> Path:
         return write_atomically(out, program.model_proto.SerializeToString())
     except OSError as error:
         raise EvaError(f"can't write {out}: {error.strerror}.", "Choose another --out.") from error
+
+
+def _size(run: Run) -> tuple[int, int, int]:
+    """Of an image of the data that a run was trained on; MNIST's where it is not one of ours."""
+    name = run.data.name.partition(",")[0]
+    return images_of(name if name in list(DataName) else DataName.MNIST).size
 
 
 def source(run: Run) -> dict[str, object]:

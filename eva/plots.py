@@ -120,7 +120,7 @@ def misclassified(
     model: nn.Module, data: Dataset, limit: int = 30, run: Run | None = None
 ) -> Figure:
     """Gallery of wrongly classified test images, the most confident mistakes first."""
-    result = evaluate(model, data.test_images, data.test_labels)
+    result = evaluate(model, data.test_images, data.test_labels, data.normalize)
     labels = data.test_labels.cpu()
     wrong = (result.predicted != labels).nonzero().flatten()
     wrong = wrong[result.confidence[wrong].argsort(descending=True)]
@@ -133,7 +133,8 @@ def misclassified(
     )
     for place, index in enumerate(shown):
         left, top = 1.1 * (place % columns), pitch * (place // columns)
-        pixels = data.test_images[index, 0].cpu().numpy()
+        image = data.test_images[index].cpu()
+        pixels = (image[0] if len(image) == 1 else image.permute(1, 2, 0)).numpy()
         axes.imshow(pixels, cmap="gray_r", extent=(left, left + 1, top + 1, top))
         taken, sure = result.predicted[index], result.confidence[index]
         words = f"{labels[index]} taken for {taken}\n{sure:.0%} sure"

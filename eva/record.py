@@ -172,7 +172,8 @@ class Run(FrozenModel):
         between = f"{lowest:.2f} %" if lowest == highest else f"{lowest:.2f} to {highest:.2f} %"
         reached = f"{count} reached {between} on {self.data.name}"
         if self.data.name != "mnist":
-            return f"{reached}: not an official result."
+            stands_in = self.data.name.startswith("mnist")  # part of it, or mnist-mini
+            return f"{reached}: not an official result." if stands_in else f"{reached}."
         if len(last) < LAST_EPOCHS:
             return f"{reached}. Whether {TARGET:.2f} % holds takes {LAST_EPOCHS} epochs."
         held = "held" if self.held() else "not held"

@@ -21,7 +21,7 @@ from eva.cli.options import (
 
 if TYPE_CHECKING:
     from eva.grading.checks.rubric import Assignment
-    from eva.grading.cohort.cohort import Progress, Shard
+    from eva.grading.cohort.cohort import Cohort, Progress, Shard
     from eva.grading.cohort.gradebook import Gradebook
     from eva.grading.reports import Target
 
@@ -90,7 +90,7 @@ ReportOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Official:
+class _Official:
     """The options of an official grading, as they were typed."""
 
     paths: Sequence[str]
@@ -109,6 +109,7 @@ class Official:
     columns: Sequence[str] = ()
     known: Sequence[Path] = ()
     anonymous: bool = False
+    dry: bool = False
 
 
 def load_rubric(name: str) -> Assignment:
@@ -146,7 +147,7 @@ def write_reports(gradebook: Gradebook, targets: Sequence[Target]) -> None:
         err.print(f"{target.format}: {plain(str(place))}", markup=False, highlight=False)
 
 
-def grade_officially(options: Official, assignment: Assignment, reports: list[Target]) -> int:
+def _grade_officially(options: _Official, assignment: Assignment, reports: list[Target]) -> int:
     """Grade a class, print its table, write its reports; return the exit code."""
     from eva.grading.cohort.cohort import require_finished
     from eva.grading.cohort.official import grade_class
@@ -160,6 +161,10 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
         raise typer.BadParameter("only C has to be allowed", param_hint="--allow-tier")
     if options.attempt not in list(Attempt):
         raise typer.BadParameter(f"known: {', '.join(Attempt)}", param_hint="--attempt")
+    if options.dry and reports:
+        raise typer.BadParameter(
+            "a dry run gives no grades to report", param_hint="--dry-run with --report"
+        )
     shard, columns = _shard(options.shard), _columns(options.columns)
     terms = Terms(
         assignment=assignment,
@@ -182,6 +187,7 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
             attempt=Attempt(options.attempt),
             columns=columns,
             known=options.known,
+            dry=options.dry,
             show=_show,
         )
     except KeyboardInterrupt:
@@ -189,12 +195,33 @@ def grade_officially(options: Official, assignment: Assignment, reports: list[Ta
         raise typer.Exit(INTERRUPTED) from None
     _finish(gradebook, reports, terms.secret if options.anonymous else None)
     require_finished(cohort)
+    if options.dry:
+        out.print(_what_is_left(cohort, options.journal), highlight=False, soft_wrap=True)
+        return 0
     if shard is not None and gradebook.exit_code == 3:
         return 0  # the other shards do the rest
     return gradebook.exit_code
 
 
-def merge(
+def _what_is_left(cohort: Cohort, journal: Path) -> str:
+    """The last words of a dry run."""
+    from eva.grading.cohort.cohort import seconds_in_words
+    from eva.record import counted
+
+    kept = f"Nothing was trained. {journal} keeps the checks; without --dry-run it goes on there."
+    if not cohort.trainings:
+        return f"{kept} There is nothing to train."
+    trainings = counted(cohort.trainings, "training")
+    if cohort.seconds is None:
+        return f"{kept} At least {trainings} will follow."
+    long = seconds_in_words(cohort.seconds)
+    return (
+        f"{kept} At least {trainings} will follow, and take about {long}, by a few batches of each "
+        "network; networks near the line are trained with more seeds."
+    )
+
+
+def _merge(
     journals: Sequence[str],
     secret_file: Path | None,
     assignment: Assignment,
@@ -344,10 +371,14 @@ def class_grade_command(
     address: AddressOption = None,
     gpus: GpusOption = 0.0,
     allow_tier: TierOption = None,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check all, train nothing, and say how long it will take."),
+    ] = False,
 ) -> None:
     """Grade a class, or go on with it: the same command continues after an interruption."""
     with friendly_errors():
-        options = Official(
+        options = _Official(
             paths=paths,
             seeds=seeds,
             jobs=jobs,
@@ -364,9 +395,10 @@ def class_grade_command(
             columns=column or (),
             known=known or (),
             anonymous=anonymous,
+            dry=dry,
         )
         rubric, targets = load_rubric(assignment), targets_of(report)
-        raise typer.Exit(grade_officially(options, rubric, targets))
+        raise typer.Exit(_grade_officially(options, rubric, targets))
 
 
 @class_app.command("merge")
@@ -381,7 +413,7 @@ def class_merge_command(
     """Make the gradebook from journals alone: of several shards, or by other points."""
     with friendly_errors():
         rubric, targets = load_rubric(assignment), targets_of(report)
-        raise typer.Exit(merge(journals, secret_file, rubric, targets, known or (), anonymous))
+        raise typer.Exit(_merge(journals, secret_file, rubric, targets, known or (), anonymous))
 
 
 @class_app.command("show")

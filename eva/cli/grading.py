@@ -18,16 +18,15 @@ from eva.cli.cohort import (
     JobsOption,
     JournalOption,
     MergeOption,
-    Official,
     OfficialOption,
     ReportOption,
     SecretOption,
     SeedsOption,
     ShardOption,
     TierOption,
-    grade_officially,
+    class_grade_command,
+    class_merge_command,
     load_rubric,
-    merge,
     targets_of,
     write_reports,
 )
@@ -80,8 +79,13 @@ def grade_command(
     assignment: OwnAssignmentOption = None,
     data_dir: DataDirOption = None,
     data: Annotated[
-        str, typer.Option("--data", help="mnist; auto trains on mnist-mini where MNIST is not.")
-    ] = "mnist",
+        str | None,
+        typer.Option(
+            "--data",
+            help="auto trains on mnist-mini where MNIST is not.",
+            show_default="the assignment's",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     folder: Annotated[
         Path | None,
@@ -113,13 +117,13 @@ def grade_command(
     with friendly_errors():
         untrusted = official or merge_
         assignment = assignment or _own_assignment([] if untrusted else submissions)
-        rubric = load_rubric(assignment)
-        targets = targets_of(report)
         if merge_:
-            raise typer.Exit(merge(submissions, secret_file, rubric, targets))
+            return class_merge_command(submissions, secret_file, assignment, report)
         if official:
-            options = Official(
-                paths=submissions,
+            return class_grade_command(
+                submissions,
+                assignment=assignment,
+                report=report,
                 seeds=seeds,
                 jobs=jobs,
                 secret_file=secret_file,
@@ -132,7 +136,7 @@ def grade_command(
                 data_dir=data_dir,
                 device=device,
             )
-            raise typer.Exit(grade_officially(options, rubric, targets))
+        rubric, targets = load_rubric(assignment), targets_of(report)
         if secret_file or shard or address or allow_tier or engine != "local":
             raise typer.BadParameter(
                 "these options are of an official grading", param_hint="without --official"

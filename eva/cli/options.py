@@ -40,7 +40,13 @@ _CODES: dict[type[EvaError], int] = {
 SubmissionArgument = Annotated[
     str, typer.Argument(help="A .py file, a notebook, a folder with one, or a dotted name.")
 ]
-DataOption = Annotated[str, typer.Option("--data", help="auto, mnist or mnist-mini.")]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="auto, mnist, mnist-mini, fashion-mnist, kmnist, emnist-letters or cifar10.",
+    ),
+]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder that holds MNIST/raw (or set EVA_DATA).")
 ]

@@ -142,7 +142,7 @@ def train_command(
         for file in files:
             out.print(f"  {file}", markup=False, highlight=False, soft_wrap=True)
         for advice in (
-            *advice_on_network(loaded.build(seed), recipe),
+            *advice_on_network(loaded.build(seed), recipe, dataset.images),
             *advice_on_run(run),
         ):
             out.print(f"\n{advice}", style="cyan", markup=False, highlight=False)

@@ -10,7 +10,7 @@ have torchvision's signs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -35,18 +35,24 @@ from eva.recipe import (
 from eva.recipe.augmentation import Geometric
 
 
-def prepare(images: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
+def prepare(
+    images: Tensor,
+    recipe: Recipe,
+    generator: Generator,
+    normalizer: Callable[[Tensor], Tensor] = normalize,
+) -> Tensor:
     """Turn training images as they are kept into what a network is trained on.
 
     Args:
-        images: (batch, 1, 28, 28) uint8.
+        images: (batch, channels, height, width) uint8.
         recipe: Says how they are augmented.
         generator: Source of all draws, on the device of the images.
+        normalizer: Of a data set; MNIST's by default.
 
     Returns:
         Augmented and normalized floats, of the same shape.
     """
-    return normalize(augment(to_float(images), recipe.augment, generator, recipe.interpolation))
+    return normalizer(augment(to_float(images), recipe.augment, generator, recipe.interpolation))
 
 
 def augment(

@@ -55,15 +55,8 @@ def find(data_dir: str | Path | None = None) -> Path | None:
     Raises:
         DataError: ``data_dir`` or EVA_DATA names a folder that is missing or holds only some.
     """
-    given = data_dir or os.environ.get("EVA_DATA")
-    if given:
-        source = "the data folder" if data_dir else "EVA_DATA"
-        if not Path(given).is_dir():
-            raise DataError(
-                f"{source} is {str(given)!r}, which is not a folder.",
-                "Name a folder that holds MNIST/raw, or unset it to use the cache.",
-            )
-    roots = [Path(given)] if given else []
+    given = given_folder(data_dir)
+    roots = [given] if given else []
     for root in [*roots, *(cache / "data" for cache in cache_folders())]:
         for folder in (root / "MNIST" / "raw", root / "raw", root):
             present = [stem for stem in _SIZES if _file(folder, stem) is not None]
@@ -76,6 +69,22 @@ def find(data_dir: str | Path | None = None) -> Path | None:
                     "Run `eva data fetch`, or copy the missing files there.",
                 )
     return None
+
+
+def given_folder(data_dir: str | Path | None) -> Path | None:
+    """The folder of data that was named, or that EVA_DATA names; None without one.
+
+    Raises:
+        DataError: It is no folder.
+    """
+    given = data_dir or os.environ.get("EVA_DATA")
+    if given and not Path(given).is_dir():
+        source = "the data folder" if data_dir else "EVA_DATA"
+        raise DataError(
+            f"{source} is {str(given)!r}, which is not a folder.",
+            "Name a folder that holds MNIST/raw, or unset it to use the cache.",
+        )
+    return Path(given) if given else None
 
 
 def fetch() -> Path:

@@ -19,8 +19,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from eva.data import Dataset, load_data
-from eva.data.mnist_files import find
+from eva.data import DataName, Dataset, find_data, load_data
 from eva.errors import EvaError, RecordError, SubmissionError, TrainingError
 from eva.jobs import (
     Answer,
@@ -91,7 +90,7 @@ def run_study(
         seeds: How many.
         out: Folder of the study; default ``runs/NAME-study``.
         jobs: Trainings at once, one thread each; default: as many as cores and memory allow.
-        data: "auto", "mnist" or "mnist-mini".
+        data: As of :func:`eva.load_data`.
         data_dir: Folder that holds MNIST/raw.
         holdout: Test on so many training images set aside: for tuning, never the test set.
         epochs: In place of the recipe's own number.
@@ -123,7 +122,7 @@ def run_study(
         target=str(Path(submission).resolve()) if Path(submission).exists() else submission,
         epochs=epochs,
         data=data,
-        data_dir=None if (folder := find(data_dir)) is None else str(folder.resolve()),
+        data_dir=_folder(data, data_dir),
         holdout=holdout,
         device=_device(device, engine, gpus),
         compiled=compiled,
@@ -171,6 +170,14 @@ def run_study(
             )
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
         return _summarize(out, runs)
+
+
+def _folder(data: str, data_dir: str | Path | None) -> str | None:
+    """Where the data are, from whatever folder a worker looks; None where they must be fetched."""
+    if data in (DataName.AUTO, DataName.MINI) or data not in list(DataName):
+        data = DataName.MNIST  # what "auto" looks for; a name that is none is refused later
+    folder = find_data(data, data_dir)
+    return None if folder is None else str(folder.resolve())
 
 
 def make_work(config: dict[str, Any]) -> Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,18 +29,24 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> Evaluation:
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    normalizer: Callable[[Tensor], Tensor] = normalize,
+) -> Evaluation:
     """Run a model in eval mode over images, and leave its mode as it was.
 
     Args:
-        model: Maps (batch, 1, 28, 28) normalized floats to (batch, classes) scores.
-        images: (n, 1, 28, 28) uint8, on the device of the model.
+        model: Maps (batch, channels, height, width) normalized floats to (batch, classes) scores.
+        images: (n, channels, height, width) uint8, on the device of the model.
         labels: (n,) int64, on the same device.
+        normalizer: Of the data set; MNIST's by default.
     """
     training = model.training
     model.eval()
     parts = torch.split(images, BATCH if images.device.type == "cpu" else GPU_BATCH)
-    scores = torch.cat([model(normalize(to_float(part))).float() for part in parts])
+    scores = torch.cat([model(normalizer(to_float(part))).float() for part in parts])
     model.train(training)
     confidence, predicted = scores.softmax(dim=1).max(dim=1)
     return Evaluation(

@@ -73,7 +73,7 @@ def lr_find(
     of steepest descent of the smoothed loss.
 
     Args:
-        model: Maps (batch, 1, 28, 28) floats to (batch, classes) scores.
+        model: Maps (batch, channels, height, width) floats to (batch, classes) scores.
         recipe: The numbers of the training, but for its learning rate and schedule.
         data: From :func:`eva.load_data`.
         device: Where the copy is trained: "cpu", "cuda", "mps", or "auto" for the fastest here.
@@ -160,7 +160,8 @@ def _losses(
             indices = iter(torch.split(order, recipe.batch_size))
             index = next(indices)
         set_lr(optimizer, lr)
-        scores = model(prepare(data.train_images[index], recipe, generator))
+        images = prepare(data.train_images[index], recipe, generator, data.normalize)
+        scores = model(images)
         loss = F.cross_entropy(
             scores, data.train_labels[index], label_smoothing=recipe.label_smoothing
         )

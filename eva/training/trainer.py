@@ -57,7 +57,8 @@ class Trainer:
     """Train a model by a recipe.
 
     Args:
-        model: Maps (batch, 1, 28, 28) floats to (batch, classes) scores. It is trained in place;
+        model: Maps (batch, channels, height, width) floats, of MNIST (batch, 1, 28, 28), to
+            (batch, classes) scores. It is trained in place;
             after :meth:`fit` it holds the weights that were evaluated. A function or class that
             builds one is called first, with ``seed``, as ``eva train`` does.
         recipe: The numbers of the training.
@@ -210,7 +211,12 @@ class Trainer:
         watch.stop()
         trained = time.perf_counter()
         with self._kernels:
-            result = evaluate(self.evaluated, self.data.test_images, self.data.test_labels)
+            result = evaluate(
+                self.evaluated,
+                self.data.test_images,
+                self.data.test_labels,
+                self.data.normalize,
+            )
         tested = time.perf_counter()
         labels = self.data.test_labels.cpu()
         row = EpochRow(
@@ -227,7 +233,9 @@ class Trainer:
             seconds_compute=watch.seconds["compute"],
             seconds_test=tested - trained,
         )
-        self._write_down(row, confusion_matrix(labels, result.predicted), tested - started)
+        self._write_down(
+            row, confusion_matrix(labels, result.predicted, self.data.classes), tested - started
+        )
 
     def _batches(self, epoch: int, watch: Stopwatch) -> Iterator[tuple[Tensor, Tensor]]:
         """Prepared images and their labels; the last batch may be smaller."""
@@ -243,7 +251,8 @@ class Trainer:
     def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Training images of an index, augmented and normalized, and their labels."""
         images = self.data.train_images[index]
-        return prepare(images, self.recipe, self._generator), self.data.train_labels[index]
+        prepared = prepare(images, self.recipe, self._generator, self.data.normalize)
+        return prepared, self.data.train_labels[index]
 
     def _step(self, images: Tensor, labels: Tensor) -> None:
         """Forward, backward, and a step of the optimizer; nothing here waits for the device."""

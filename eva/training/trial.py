@@ -16,7 +16,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from eva.builder import place_of, their_frames
-from eva.data import Dataset, normalize, to_float
+from eva.data import Dataset, to_float
 from eva.errors import ForwardError
 from eva.kernels.memory_format import FASTEST_FIRST
 from eva.seeds import seeded
@@ -45,7 +45,7 @@ def try_model(model: nn.Module, data: Dataset, batch_size: int, device: torch.de
     The model and all random state are left as they are.
 
     Args:
-        model: Should map (batch, 1, 28, 28) floats to (batch, classes) scores.
+        model: Should map (batch, channels, height, width) floats to (batch, classes) scores.
         data: What it will be trained on; its labels say how many classes there are.
         batch_size: Images a step. The last, smaller batch of an epoch is tried too.
         device: Where it will be trained.
@@ -85,15 +85,14 @@ def _run(
         seen.lines.append(f"{name} {_describe(value)}")
     total = len(data.train_labels)
     whole = min(batch_size, total)
-    classes = 1 + int(max(data.train_labels.max(), data.test_labels.max()))
     for training, size in (
         (True, whole),
         (True, total % whole or whole),
         (False, min(BATCH, total)),
     ):
-        images = normalize(to_float(data.train_images[:size].to(device)))
+        images = data.normalize(to_float(data.train_images[:size].to(device)))
         labels = data.train_labels[:size].to(device)
-        _try_batch(copied, images, labels, classes, training, seen)
+        _try_batch(copied, images, labels, data.classes, training, seen)
     return hashlib.sha256("\n".join(seen.lines).encode()).hexdigest()
 
 
@@ -235,7 +234,8 @@ def _require_scores(scores: object, size: int, classes: int, mode: str) -> None:
 
 def _hint_for_shape(found: tuple[int, ...], size: int, classes: int) -> str:
     if len(found) == 2 and found[0] == size:
-        return f"Let the last layer have {classes} outputs, for the digits 0 to {classes - 1}."
+        kind = "digits" if classes == 10 else "classes"
+        return f"Let the last layer have {classes} outputs, for the {kind} 0 to {classes - 1}."
     if len(found) == 4 and found[:2] == (size, classes):
         return "Flatten the last map: `.flatten(1)`, after a global average pooling."
     if found in ((classes,), (size * classes,)):

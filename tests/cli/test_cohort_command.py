@@ -34,8 +34,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(
         "eva.grading.cohort.official.OfficialSeeds", lambda rubric, base: FakeSeeds(base)
     )
-    monkeypatch.setattr("eva.grading.cohort.official.find", lambda folder: tmp_path)
-    monkeypatch.setattr("eva.grading.cohort.official.verify", lambda folder: [])
+    monkeypatch.setattr("eva.grading.cohort.official.find_data", lambda name, folder: tmp_path)
+    monkeypatch.setattr("eva.grading.cohort.official.verify_data", lambda name, folder: [])
     monkeypatch.setattr("eva.grading.cohort.official_work.best_tier", lambda: Tier.A)
     write_class(tmp_path / "class", CLASS)
     (tmp_path / "secret.txt").write_text("0123456789abcdef0123456789abcdef\n")
@@ -207,9 +207,9 @@ def test_without_a_sandbox_nothing_is_run_unless_tier_c_is_allowed(
 def test_without_mnist_nothing_is_run(
     fake: Path, monkeypatch: pytest.MonkeyPatch, no_network: Path
 ) -> None:
-    from eva.data import mnist_files
+    from eva.data import find_data
 
-    monkeypatch.setattr("eva.grading.cohort.official.find", mnist_files.find)
+    monkeypatch.setattr("eva.grading.cohort.official.find_data", find_data)
     result = _official()
     assert result.exit_code == 3
     assert "MNIST" in result.output
@@ -365,3 +365,34 @@ def test_wrong_options_of_a_class_are_wrong_usage(fake: Path, more: list[str], w
     result = _class("grade", "class", *more)
     assert result.exit_code == 2, result.output
     assert words in " ".join(result.output.split())
+
+
+def test_a_dry_run_checks_all_trains_nothing_and_says_how_long_the_rest_takes(
+    fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = fake / "log"
+    plan = fake_plan(log=str(log))
+    monkeypatch.setattr("eva.grading.cohort.official.official_plan", lambda terms: plan)
+    command = ["class", "grade", "class", "--secret-file", "secret.txt"]
+
+    def no_data(name: str, folder: object) -> Path:
+        raise AssertionError("a dry run needs no data")
+
+    with monkeypatch.context() as without:
+        without.setattr("eva.grading.cohort.official.find_data", no_data)
+        dry = runner.invoke(app, [*command, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    did = log.read_text().splitlines()
+    assert sum(line.startswith("static") for line in did) == 3
+    assert sum(line.startswith("timing") for line in did) == 2  # "=cmd()" has failed
+    assert not any(line.startswith("seed") for line in did)
+    assert "At least 6 trainings will follow, and take about 6 min" in dry.stdout
+    assert "unfinished" in dry.stdout
+    again = runner.invoke(app, command)
+    assert again.exit_code == 1, again.output
+    then = log.read_text().splitlines()[len(did) :]
+    assert then and all(line.startswith("seed") for line in then)  # nothing is checked again
+    last = runner.invoke(app, [*command, "--dry-run"])
+    assert "There is nothing to train" in last.stdout
+    refused = runner.invoke(app, [*command, "--dry-run", "--report", "csv=grades.csv"])
+    assert refused.exit_code == 2

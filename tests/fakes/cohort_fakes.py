@@ -29,7 +29,7 @@ FACTS = {"assignment": "mnist_8k", "seeds": 3, "secret": SEAL.fingerprint}
 EPOCHS = 15
 
 
-KINDS = {"static": Kind(seconds=600), "seed": Kind(seconds=600, trains=True)}
+KINDS = {name: Kind(seconds=600, trains=name != "static") for name in ("static", "seed", "timing")}
 
 
 def fake_plan(kinds: dict[str, Kind] = KINDS, **config: Json) -> Plan:
@@ -41,7 +41,11 @@ def make_work(config: dict[str, Any]):
     def work(task: dict[str, Any]) -> dict[str, Any]:
         if task["kind"] == "static":
             return _static(decode(task["files"]["submission.py"]).decode(), config)
-        return _seed(decode(task["capture"]).decode(), task["index"], config)
+        text = decode(task["capture"]).decode()
+        if task["kind"] == "timing":
+            _log(config, f"timing {text}")
+            return {"seconds": None if "odd time" in text else 60.0}
+        return _seed(text, task["index"], config)
 
     return work
 

@@ -10,7 +10,7 @@ from eva.grading.cohort.cohort import Cohort
 from eva.grading.cohort.gradebook import Gradebook, make_gradebook
 from eva.grading.cohort.journal import Journal, Seal
 from eva.grading.cohort.official import OfficialSeeds, facts_of
-from eva.grading.cohort.official_work import KINDS, OfficialWork
+from eva.grading.cohort.official_work import OfficialWork, official_plan
 from eva.grading.cohort.staging import stage
 from eva.grading.cohort.terms import Terms
 from eva.jobs.engine import Engine
@@ -63,7 +63,9 @@ def tiny_terms(secret: bytes = SECRET) -> Terms:
 
 
 def tiny_plan(terms: Terms) -> Plan:
-    return Plan(make="tiny_core:tiny_work", config=terms.to_json(), kinds=KINDS)
+    return Plan(
+        make="tiny_core:tiny_work", config=terms.to_json(), kinds=official_plan(terms).kinds
+    )
 
 
 def grade_tiny(folder: Path, journal: Path, engine: Engine, terms: Terms) -> Gradebook:

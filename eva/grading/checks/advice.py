@@ -21,13 +21,14 @@ from typing import Any
 from torch import nn
 
 from eva import rf
+from eva.data import Images
 from eva.grading.graph.candidate import Candidate
 from eva.grading.graph.execution import GraphModule
 from eva.grading.graph.export import export_graph, unwrap
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.helpers import layer_of, live_nodes, seen_values
 from eva.grading.graph.nodes import Node, Program, Ref
-from eva.grading.graph.trial import Images, batch_sizes
+from eva.grading.graph.trial import batch_sizes
 from eva.json_types import Json
 from eva.recipe import SGD, OneCycle, Recipe, RMSprop
 from eva.record import Run
@@ -106,14 +107,17 @@ def advice_on(candidate: Candidate) -> tuple[Advice, ...]:
     return tuple(_ask(candidate, trains=False))
 
 
-def advice_on_network(model: nn.Module, recipe: Recipe) -> tuple[Advice, ...]:
+def advice_on_network(
+    model: nn.Module, recipe: Recipe, images: Images | None = None
+) -> tuple[Advice, ...]:
     """Advice on a network that was built and its recipe.
 
     Args:
         model: On the CPU. What can't be exported gets no advice: the checks say why.
         recipe: That it is trained by.
+        images: That it is trained on; those of MNIST by default.
     """
-    images = Images()
+    images = images or Images()
     batch, *_ = batch_sizes(recipe, images, training=True)
     graph = None
     with warnings.catch_warnings():
@@ -122,7 +126,7 @@ def advice_on_network(model: nn.Module, recipe: Recipe) -> tuple[Advice, ...]:
             graph = export_graph(unwrap(model), images.size, batch=batch)
         except Exception:  # whatever export says of any network; `eva check` tells it
             graph = None
-    return advice_on(Candidate(recipe=recipe, graph=graph))
+    return advice_on(Candidate(recipe=recipe, graph=graph, images=images))
 
 
 def advice_on_run(run: Run) -> tuple[Advice, ...]:
@@ -362,10 +366,10 @@ def narrow_field(candidate: Candidate) -> str | None:
     sizes = [max(op.rf.size) for _, op in maps]
     if not pooled or placed or max(sizes) >= _NARROW:
         return None
+    digit = ", and a digit fills about 20" if candidate.images.size == Images().size else ""
     return (
-        f"the last map sees {max(sizes)} of {candidate.images.size[1]} pixels, and a digit fills "
-        "about 20: the network guesses from parts of it. A pool earlier, or another convolution, "
-        "widens the view."
+        f"the last map sees {max(sizes)} of {candidate.images.size[1]} pixels{digit}: the network "
+        "guesses from parts of it. A pool earlier, or another convolution, widens the view."
     )
 
 

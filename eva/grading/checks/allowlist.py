@@ -18,13 +18,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from eva.data import Images
 from eva.errors import GradingError
 from eva.grading.graph.candidate import Candidate, Mistake
 from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import steps
 from eva.grading.graph.graph import Graph
 from eva.grading.graph.nodes import Node, Program, Role
-from eva.grading.graph.trial import LARGEST_BATCH, Images, batch_sizes
+from eva.grading.graph.trial import LARGEST_BATCH, batch_sizes
 from eva.jobs import WORKER_MEMORY
 from eva.recipe import RandomCrop, RandomErasing, Recipe, Shift
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import eva.recipe
-from eva.data import normalize
+from eva.data import Images, normalize
 from eva.data.augment import augment
 from eva.errors import EvaError, RecipeError
 from eva.grading.checks.allowlist import admitted
@@ -30,7 +30,6 @@ from eva.grading.graph.helpers import memory_groups, overwritten, random_operati
 from eva.grading.graph.information import INFORMATION_BUDGET, carried
 from eva.grading.graph.trial import (
     LARGEST_BATCH,
-    Images,
     TrialError,
     batch_sizes,
     first_line,

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from eva.data import DataName, Images, images_of
 from eva.errors import GradingError
 from eva.grading.checks.check import Asked, Check, known_kinds, own_kinds
 from eva.json_types import FrozenModel
@@ -81,6 +82,33 @@ class LatePolicy(FrozenModel, strict=True):
     maximum_days: Annotated[int, Field(ge=0)] = 7
 
 
+class CodeLimits(FrozenModel, strict=True):
+    """What a submission may use in an official grading, while it is imported, built and exported.
+
+    Attributes:
+        seconds: Of the clock, and of the processor.
+        memory_mb: MiB of memory, beyond what PyTorch takes.
+        disk_mb: MiB that it may write, in a folder that is gone afterwards.
+        source_mb: MiB of all its files together.
+        source_files: How many.
+    """
+
+    seconds: Annotated[float, Field(ge=1, le=3600)] = 60
+    memory_mb: Annotated[int, Field(ge=512, le=65_536)] = 4096
+    disk_mb: Annotated[int, Field(ge=1, le=4096)] = 64
+    source_mb: Annotated[float, Field(gt=0, le=4)] = 4
+    source_files: Annotated[int, Field(ge=1, le=200)] = 200
+
+
+_TRAINABLE = [name.value for name in DataName if name not in (DataName.AUTO, DataName.MINI)]
+
+
+def _known_data(name: str) -> str:
+    if name not in _TRAINABLE:
+        raise ValueError(f"no such data set{_meant(name, _TRAINABLE, always=True)}")
+    return name
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -98,6 +126,8 @@ class Assignment(FrozenModel, strict=True):
         order: Its place among the assignments of a folder; those of one place by name.
         checks: In the order of the table, by id.
         late: What lateness costs; None where it costs nothing.
+        data: Name of the data set that networks are trained on and tested with.
+        limits: Of students' code, in an official grading.
         timezone: Of dates that name none, such as "Europe/Berlin".
         own_checks: Text of the ``checks.py`` beside the file; no key of the file.
     """
@@ -107,6 +137,8 @@ class Assignment(FrozenModel, strict=True):
     order: int = 0
     checks: Annotated[dict[str, CheckSpec], Field(min_length=1)]
     late: LatePolicy | None = None
+    data: Annotated[str, AfterValidator(_known_data)] = DataName.MNIST.value
+    limits: CodeLimits = CodeLimits()
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     own_checks: str = ""
 
@@ -114,6 +146,11 @@ class Assignment(FrozenModel, strict=True):
     def points(self) -> Points:
         """What all checks are worth together."""
         return sum_points(check.points for check in self.checks.values())
+
+    @property
+    def images(self) -> Images:
+        """Size, classes and number of the images that networks are trained on."""
+        return images_of(self.data)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -174,7 +211,10 @@ class Assignment(FrozenModel, strict=True):
         asked = self.asked(trains=False).values()
         value = [[a.id, a.check.kind, list(a.needs), self.checks[a.id].numbers] for a in asked]
         foreign = self.own_checks if any(one.foreign for one in asked) else ""
-        text = json.dumps([value, foreign], sort_keys=True)
+        told: list[Any] = [value, foreign]
+        if self.data != DataName.MNIST or self.limits != CodeLimits():  # else as it ever was
+            told += [self.data, self.limits.model_dump()]
+        text = json.dumps(told, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -356,8 +396,9 @@ def _problem(error: Any, place: str = "", known: Sequence[str] = ()) -> Problem:
 
 def _keys(place: tuple[Any, ...]) -> Sequence[str]:
     """Known keys at a place of the file."""
-    if len(place) == 2 and place[0] == "late":
-        return tuple(LatePolicy.model_fields)
+    models: dict[Any, type[FrozenModel]] = {"late": LatePolicy, "limits": CodeLimits}
+    if len(place) == 2 and place[0] in models:
+        return tuple(models[place[0]].model_fields)
     return tuple(name for name in Assignment.model_fields if name != "own_checks")
 
 

@@ -16,7 +16,13 @@ from eva.errors import GradingError
 from eva.grading.cohort.gradebook import Seeds, results_of, trainings_wanted, trains
 from eva.grading.cohort.handed_in import HandedIn
 from eva.grading.cohort.journal import Contents, Journal
-from eva.grading.cohort.terms import broken_seed, broken_static, seed_task, static_task
+from eva.grading.cohort.terms import (
+    broken_seed,
+    broken_static,
+    seed_task,
+    static_task,
+    timing_task,
+)
 from eva.jobs import Answer, Engine, Task
 
 _POLL = 5.0  # seconds to wait for an answer before saying again how far it is
@@ -78,6 +84,7 @@ class Cohort:
         engine: Does the work.
         static_checks: Ids of the checks without training, for a submission that ends its worker.
         shard: The part to grade; None for all.
+        dry: Check, and time a training of each network in place of training it; see ``seconds``.
         show: Called with progress, about every few seconds and after each result.
     """
 
@@ -90,8 +97,10 @@ class Cohort:
         engine: Engine,
         static_checks: Sequence[str],
         shard: Shard | None = None,
+        dry: bool = False,
         show: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
+        self._dry = dry
         self._seeds = seeds
         self._journal = journal
         self._engine = engine
@@ -102,7 +111,8 @@ class Cohort:
             if hand_in.refusal is None and (shard is None or shard.holds(hand_in)):
                 self._first.setdefault(hand_in.digest, hand_in)
         self._running: dict[str, tuple[str, str, int]] = {}
-        self._seconds: dict[str, list[float]] = {"static": [], "seed": []}
+        self._seconds: dict[str, list[float]] = {"static": [], "seed": [], "timing": []}
+        self._timed: dict[str, float | None] = {}
         self.errors: dict[str, str] = {}
 
     def run(self) -> None:
@@ -120,6 +130,22 @@ class Cohort:
                 self._show(self._progress())
         finally:
             self._engine.close()
+
+    @property
+    def trainings(self) -> int:
+        """How many are still to do, as far as is known; near the line there are more."""
+        return sum(map(self._missing, self._graphs()))
+
+    @property
+    def seconds(self) -> float | None:
+        """How long these would take, after a dry run; None where none could be timed."""
+        known = [value for value in self._timed.values() if value is not None]
+        if not known:
+            return None
+        mean, total = sum(known) / len(known), 0.0
+        for digest, seconds in self._timed.items():
+            total += self._missing(digest) * (mean if seconds is None else seconds)
+        return total / self._engine.slots
 
     @property
     def _contents(self) -> Contents:
@@ -142,6 +168,10 @@ class Cohort:
             if digest not in self._contents.static
         }
         for digest in self._graphs():
+            if self._dry:
+                done = digest in self._timed or not self._missing(digest)
+                needed |= {} if done else {f"timing {digest}": ("timing", digest, 0)}
+                continue
             for index in range(self._wanted(digest)):
                 if (digest, index) not in self._contents.seeds:
                     needed[f"seed {digest} {index}"] = ("seed", digest, index)
@@ -159,10 +189,15 @@ class Cohort:
     def _wanted(self, digest: str) -> int:
         return trainings_wanted(results_of(self._contents, digest), self._seeds)
 
+    def _missing(self, digest: str) -> int:
+        """Trainings of a graph that are still to do."""
+        return self._wanted(digest) - len(results_of(self._contents, digest))
+
     def _task(self, kind: str, key: str, index: int) -> Task:
         if kind == "static":
             return static_task(self._first[key].files)
-        return seed_task(self._graphs()[key], index)
+        graph = self._graphs()[key]
+        return timing_task(graph) if kind == "timing" else seed_task(graph, index)
 
     def _take(self, answer: Answer) -> None:
         """Journal an answer before anything is planned from it."""
@@ -171,8 +206,11 @@ class Cohort:
         if answer.result is not None:
             result = answer.result
             self._seconds[kind].append(answer.seconds)
-            news = "checked" if kind == "static" else f"trained with seed {index + 1}"
-        elif answer.lost:  # whoever ends its worker each time will do it again: a person must look
+            told = {"static": "checked", "timing": "timed"}
+            news = told.get(kind, f"trained with seed {index + 1}")
+        elif (
+            answer.lost and kind != "timing"
+        ):  # whoever ends its worker each time will do it again: a person must look
             result = (
                 broken_static(error, self._static_checks)
                 if kind == "static"
@@ -185,6 +223,9 @@ class Cohort:
             return
         if kind == "static":
             self._journal.keep_static(key, result)
+        elif kind == "timing":
+            seconds = result["seconds"]
+            self._timed[key] = float(seconds) if isinstance(seconds, int | float) else None
         else:
             self._journal.keep_seed(key, index, result)
         self._show(self._progress(f"{name} {news}"))
@@ -216,6 +257,8 @@ class Cohort:
 
     def _eta(self, looked_at: int, trainings: int, graphs: int) -> float | None:
         """Mean seconds of what was done, times what is to do, over the workers."""
+        if self._dry:
+            return None
         left = len(self._first) - looked_at
         share = graphs / looked_at if looked_at else 0.0
         trainings += round(left * share) * self._seeds.wanted([])

@@ -25,8 +25,8 @@ apt-get update
 apt-get install -y --no-install-recommends python3 python3-venv bubblewrap
 python3 -m venv /autograder/venv
 /autograder/venv/bin/pip install --no-cache-dir {package}
-# MNIST goes into the image: while submissions are graded, nothing is fetched.
-XDG_CACHE_HOME=/autograder/cache /autograder/venv/bin/eva data fetch
+# The data go into the image: while submissions are graded, nothing is fetched.
+XDG_CACHE_HOME=/autograder/cache /autograder/venv/bin/eva data fetch {data}
 # Student code is run by another user or namespace, and must not read these.
 chmod 700 /autograder/source
 chmod 600 /autograder/source/secret.txt
@@ -73,7 +73,8 @@ def export_gradescope(
     Raises:
         GradingError: The folder is not empty or can't be written, or there is no such assignment.
     """
-    load_assignment(assignment).asked()
+    found = load_assignment(assignment)
+    found.asked()
     try:
         if folder.exists() and any(folder.iterdir()):
             raise GradingError(f"{folder} is not empty.", "Name a new folder.")
@@ -81,10 +82,12 @@ def export_gradescope(
         package = shlex.quote(package or f"eva-course=={eva.__version__}")
         tier = " --allow-tier C" if allow_tier_c else ""
         files = {
-            "setup.sh": _SETUP.format(package=package).encode(),
+            "setup.sh": _SETUP.format(package=package, data=found.data).encode(),
             "run_autograder": _RUN.format(seeds=seeds, tier=tier).encode(),
             "assignment.toml": rubric,
         }
+        if found.own_checks:
+            files["checks.py"] = found.own_checks.encode()
         paths = [write_atomically(folder / name, content) for name, content in files.items()]
         for path in paths[:2]:
             path.chmod(0o755)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import eva
-from eva.data.mnist_files import fetch, find, verify
+from eva.data import fetch_data, find_data, verify_data
 from eva.errors import GradingError
 from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Verdict
@@ -66,6 +66,7 @@ def grade_class(
     attempt: Attempt = Attempt.LAST,
     columns: Mapping[str, str] | None = None,
     known: Sequence[Path] = (),
+    dry: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[Gradebook, Cohort]:
     """Grade a class, or go on with it.
@@ -82,6 +83,7 @@ def grade_class(
         attempt: Which of several attempts of one student counts.
         columns: Of the roster; see :func:`~eva.grading.cohort.roster.read_roster`.
         known: Journals of other years, whose copies are flagged.
+        dry: Check, and time a few batches of each network; no data are needed, nothing is trained.
         show: Called with progress.
 
     Returns:
@@ -89,7 +91,7 @@ def grade_class(
 
     Raises:
         GradingError: No submission, no sandbox, or the journal can't be used.
-        DataError: There is no MNIST.
+        DataError: The assignment's data are not there.
         DeviceError: There is no such device.
     """
     if engine is EngineName.LOCAL:
@@ -97,10 +99,13 @@ def grade_class(
     before = read_known(known)
     hand_ins = stage(paths, attempt=attempt, columns=columns, zone=terms.assignment.zone)
     if engine is EngineName.LOCAL:
-        device = select_device(terms.device).type
-        folder = find(terms.data_dir) or fetch()  # once, before all workers look for it
-        verify(folder)
-        terms = replace(terms, device=device, data_dir=str(folder))
+        terms = replace(terms, device=select_device(terms.device).type)
+        if not dry:
+            name = terms.assignment.data
+            # Once, before all workers look for it.
+            folder = find_data(name, terms.data_dir) or fetch_data(name)
+            verify_data(name, folder)
+            terms = replace(terms, data_dir=str(folder))
     elif terms.device == "auto":
         terms = replace(terms, device="cuda" if gpus else "cpu")
     seeds = OfficialSeeds(terms.assignment, terms.seeds)
@@ -115,6 +120,7 @@ def grade_class(
             engine=work,
             static_checks=list(terms.assignment.asked(trains=False)),
             shard=shard,
+            dry=dry,
             show=show,
         )
         cohort.run()
@@ -171,7 +177,7 @@ def facts_of(terms: Terms) -> dict[str, Json]:
         "seeds": terms.seeds,
         "tier_c": terms.allow_tier_c,
         "device": terms.device,
-        "data": "mnist",
+        "data": terms.assignment.data,
         "eva": eva.__version__,
         "torch": str(torch.__version__),
     }

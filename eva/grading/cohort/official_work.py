@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 from eva.data import Dataset, load_data
 from eva.errors import DataError, DeviceError, GradingError
 from eva.grading.checks.course import course_answer
+from eva.grading.checks.rubric import Assignment
 from eva.grading.checks.verdict import Verdict
 from eva.grading.cohort.terms import (
     Terms,
@@ -20,23 +22,43 @@ from eva.grading.cohort.terms import (
 )
 from eva.grading.cohort.text import printable
 from eva.grading.graph.fingerprint import structure
-from eva.grading.graph.trial import Images
 from eva.grading.judge.admitted import Admitted, digest_of, read_record
-from eva.grading.judge.judge import judge_seed, judge_static
-from eva.grading.sandbox.outcome import Extraction
+from eva.grading.judge.judge import judge_seed, judge_static, seconds_of_training
+from eva.grading.sandbox.outcome import MIB, Extraction, SandboxLimits
 from eva.grading.sandbox.sandbox import Sandbox
 from eva.grading.sandbox.tiers import Tier, best_tier, why_not
 from eva.jobs import Kind, Plan, TaskResult, Work
 from eva.json_types import Json
+from eva.training.device import select_device
 
-KINDS = {"static": Kind(seconds=600), "seed": Kind(seconds=6 * 3600, trains=True)}
+_SEED = Kind(seconds=6 * 3600, trains=True)
+_TIMING = Kind(seconds=600, trains=True)
+_TRIES = 4  # times that a program's own time may run out before its task ends
 _MACHINE = (DataError, DeviceError, OSError)  # errors that are never a submission's
 OFFICIAL = "eva.grading.cohort.official_work:official"
 
 
 def official_plan(terms: Terms) -> Plan:
     """Plan of an official grading, for any engine."""
-    return Plan(make=OFFICIAL, config=terms.to_json(), kinds=KINDS)
+    static = Kind(seconds=360 + _TRIES * terms.assignment.limits.seconds)
+    return Plan(
+        make=OFFICIAL,
+        config=terms.to_json(),
+        kinds={"static": static, "seed": _SEED, "timing": _TIMING},
+    )
+
+
+def sandbox_limits(assignment: Assignment) -> SandboxLimits:
+    """What an assignment allows a submission to use."""
+    allowed = assignment.limits
+    return SandboxLimits(
+        wall_seconds=allowed.seconds,
+        cpu_seconds=math.ceil(allowed.seconds),
+        memory_bytes=allowed.memory_mb * MIB,
+        file_bytes=allowed.disk_mb * MIB,
+        source_bytes=round(allowed.source_mb * MIB),
+        source_files=allowed.source_files,
+    )
 
 
 def official(config: dict[str, Any]) -> Work:
@@ -68,8 +90,8 @@ def require_sandbox(*, allow_tier_c: bool) -> Tier:
 
 
 def load_official_data(terms: Terms) -> Dataset:
-    """Full MNIST on the device that trains."""
-    return load_data("mnist", terms.data_dir).to(terms.device)
+    """The assignment's data on the device that trains."""
+    return load_data(terms.assignment.data, terms.data_dir).to(terms.device)
 
 
 class OfficialWork:
@@ -86,7 +108,10 @@ class OfficialWork:
 
     @cached_property
     def _sandbox(self) -> Sandbox:
-        return Sandbox(tier=require_sandbox(allow_tier_c=self._terms.allow_tier_c))
+        return Sandbox(
+            tier=require_sandbox(allow_tier_c=self._terms.allow_tier_c),
+            limits=sandbox_limits(self._terms.assignment),
+        )
 
     @cached_property
     def _data(self) -> Dataset:
@@ -100,14 +125,15 @@ class OfficialWork:
         """
         if task["kind"] == "static":
             return self._static({name: decode(text) for name, text in task["files"].items()})
-        return self._seed(task["capture"], task["verdicts"], task["index"])
+        return self._timing(task) if task["kind"] == "timing" else self._seed(task)
 
     def _static(self, files: dict[str, bytes]) -> TaskResult:
-        extraction = self._sandbox.extract(files)
+        images = self._terms.assignment.images
+        extraction = self._sandbox.extract(files, images=images)
         if extraction.status == "stalled":  # perhaps the machine was busy: once more
             limits = self._sandbox.limits
             longer = replace(limits, wall_seconds=2 * limits.wall_seconds)
-            extraction = self._sandbox.extract(files, limits=longer)
+            extraction = self._sandbox.extract(files, images=images, limits=longer)
         try:
             return self._judged(extraction)
         except _MACHINE:
@@ -124,24 +150,35 @@ class OfficialWork:
             **_place(extraction),
             "digest": submitted.digest,
             "structure": structure(graph) if graph is not None else "",
-            "course": (course_answer(graph, Images().size) or "") if graph is not None else "",
+            "course": (course_answer(graph, submitted.candidate.images.size) or "")
+            if graph is not None
+            else "",
             "verdicts": [_capped(verdict.to_json()) for verdict in submitted.verdicts.values()],
             "capture": _pack(extraction) if submitted.digest else None,
         }
 
-    def _seed(
-        self, capture: dict[str, Any], verdicts: list[dict[str, Any]], index: int
-    ) -> TaskResult:
-        data = self._data
+    def _submitted(self, task: dict[str, Any]) -> Admitted:
+        """What a static task captured and judged."""
+        candidate = read_record(_unpack(task["capture"]), self._terms.assignment.images)
+        found = {verdict.check: verdict for verdict in map(Verdict.from_json, task["verdicts"])}
+        return Admitted(candidate=candidate, digest=digest_of(candidate), verdicts=found)
+
+    def _timing(self, task: dict[str, Any]) -> TaskResult:
+        device = select_device(self._terms.device).type
+        images = self._terms.assignment.images
         try:
-            candidate = read_record(_unpack(capture))
-            submitted = Admitted(
-                candidate=candidate,
-                digest=digest_of(candidate),
-                verdicts={found.check: found for found in map(Verdict.from_json, verdicts)},
-            )
+            seconds = seconds_of_training(self._submitted(task), images, device=device)
+        except _MACHINE:
+            raise
+        except Exception:  # whatever a stranger's graph makes PyTorch say: it is told in training
+            return {"seconds": None}
+        return {"seconds": seconds}
+
+    def _seed(self, task: dict[str, Any]) -> TaskResult:
+        data, index = self._data, task["index"]
+        try:
             value: TaskResult = judge_seed(
-                submitted,
+                self._submitted(task),
                 data,
                 index=index,
                 secret=self._terms.secret,

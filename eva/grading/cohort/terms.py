@@ -1,7 +1,8 @@
-"""The terms of an official grading, its two kinds of tasks, and what comes of one that breaks.
+"""The terms of an official grading, its kinds of tasks, and what comes of one that breaks.
 
-A task is ``{"kind": "static", "files": ...}`` or
-``{"kind": "seed", "capture": ..., "verdicts": ..., "index": ...}``.
+A task is ``{"kind": "static", "files": ...}``,
+``{"kind": "seed", "capture": ..., "verdicts": ..., "index": ...}`` or, in a dry run,
+``{"kind": "timing", "capture": ..., "verdicts": ...}``.
 """
 
 from __future__ import annotations
@@ -83,6 +84,11 @@ def seed_task(static: dict[str, Any], index: int) -> Task:
         "verdicts": static["verdicts"],
         "index": index,
     }
+
+
+def timing_task(static: dict[str, Any]) -> Task:
+    """Say how long a training of it would take."""
+    return {"kind": "timing", "capture": static["capture"], "verdicts": static["verdicts"]}
 
 
 def broken_static(why: str, checks: Sequence[str]) -> TaskResult:

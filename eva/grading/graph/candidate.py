@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from eva.data import Images
 from eva.errors import GradingError, RecipeError
 from eva.grading.graph.counting import Count, count_stored
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.trial import Images
 from eva.json_types import Json
 from eva.recipe import Recipe
 

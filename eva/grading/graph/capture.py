@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from eva.data import Images
 from eva.errors import EvaError, RecipeError, SubmissionError
 from eva.grading.graph.candidate import Candidate, Mistake
 from eva.grading.graph.conversion import Uncountable, Unsupported
@@ -27,7 +28,6 @@ from eva.grading.graph.information import INFORMATION_BUDGET
 from eva.grading.graph.nodes import Role, Stored
 from eva.grading.graph.student_trace import student_trace
 from eva.grading.graph.trial import (
-    Images,
     TrialError,
     batch_sizes,
     close,

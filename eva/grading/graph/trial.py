@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eva.data import Dataset, normalize, to_float
+from eva.data import Dataset, Images, to_float
 from eva.errors import EvaError, ForwardError, TrainingError
 from eva.recipe import Recipe
 from eva.seeds import seeded
@@ -21,21 +20,6 @@ _DRAWN = 10  # images
 _BACKGROUND, _INK = -0.4242, 2.8215  # of a normalized digit of MNIST
 _ALONE = 20  # images that are asked about one by one
 LARGEST_BATCH = 512  # images that are really run; larger batches run with shapes alone
-
-
-@dataclass(frozen=True, kw_only=True)
-class Images:
-    """What a network is asked about.
-
-    Attributes:
-        size: Channels, height and width of an image.
-        classes: Scores that an image gets.
-        train: How many there are to train on.
-    """
-
-    size: tuple[int, int, int] = (1, 28, 28)
-    classes: int = 10
-    train: int = 60_000
 
 
 def batch_sizes(recipe: Recipe | None, images: Images, *, training: bool) -> tuple[int, ...]:
@@ -150,7 +134,7 @@ def memory_problem(module: nn.Module, images: Tensor) -> str | None:
 
 def sample(data: Dataset) -> Tensor:
     """As many test images as one batch of evaluation has, as :func:`memory_problem` wants them."""
-    return normalize(to_float(data.test_images[:BATCH]))
+    return data.normalize(to_float(data.test_images[:BATCH]))
 
 
 def drawn_digits(input_size: tuple[int, int, int]) -> Tensor:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from eva.data import Images
 from eva.errors import GradingError
 from eva.grading.checks.allowlist import admitted
 from eva.grading.checks.verdict import Verdict
 from eva.grading.graph.candidate import Candidate
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.trial import Images
 from eva.grading.judge.initial_weights import kept_numbers
 from eva.grading.sandbox.outcome import Extraction
 from eva.grading.sandbox.record import LENGTH

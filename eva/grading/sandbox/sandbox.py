@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from eva.data import Images
 from eva.errors import GradingError
 from eva.grading.sandbox.cgroup import Cgroup, new_group
 from eva.grading.sandbox.outcome import Ending, Extraction, MemoryLimit, SandboxLimits, ending_of
@@ -72,6 +73,7 @@ class Sandbox:
         sources: Path | Mapping[str, bytes],
         *,
         entry: str | None = None,
+        images: Images | None = None,
         limits: SandboxLimits | None = None,
     ) -> Extraction:
         """Run a submission's code and take its graph and recipe out.
@@ -80,6 +82,7 @@ class Sandbox:
             sources: A folder, whose regular .py files go in, its submission.ipynb, and nothing
                 else of it; or the files themselves, by their paths in the submission.
             entry: The file to import; by default submission.py, or else submission.ipynb.
+            images: That it is asked about; those of MNIST by default.
             limits: For this submission alone.
 
         Raises:
@@ -98,20 +101,22 @@ class Sandbox:
         if entry is None:
             entry = next((name for name in ENTRIES if name in files), ENTRIES[0])
         try:
-            return self._extraction(self._attempts(files, entry, limits))
+            return self._extraction(self._attempts(files, entry, images or Images(), limits))
         except GradingError:
             # A program of ours that is lost too was lost by the machine, and raises again.
-            self._attempts({ENTRIES[0]: _HARMLESS}, ENTRIES[0], limits)
+            self._attempts({ENTRIES[0]: _HARMLESS}, ENTRIES[0], Images(), limits)
             return self._extraction(Ending(status="killed", message=_LOST))
 
-    def _attempts(self, files: Mapping[str, bytes], entry: str, limits: SandboxLimits) -> Ending:
+    def _attempts(
+        self, files: Mapping[str, bytes], entry: str, images: Images, limits: SandboxLimits
+    ) -> Ending:
         """How a program ended, tried again where the sandbox lost it."""
         why = ""
         for _ in range(_ATTEMPTS):
             requests = self._warm()
             killed = self._limit_group(limits)
             key = secrets.token_bytes(32)
-            record, end = self._run(requests, files, entry, limits, key)
+            record, end = self._run(requests, files, entry, images, limits, key)
             if end["end"] in ("exit", "signal", "timeout") or len(record) > limits.output_bytes:
                 out_of_memory = self._group is not None and self._group.kills() > killed
                 return ending_of(record, end, key=key, limits=limits, out_of_memory=out_of_memory)
@@ -200,6 +205,7 @@ class Sandbox:
         requests: socket.socket,
         files: Mapping[str, bytes],
         entry: str,
+        images: Images,
         limits: SandboxLimits,
         key: bytes,
     ) -> tuple[bytes, dict[str, Any]]:
@@ -209,6 +215,7 @@ class Sandbox:
             job = {
                 "files": {name: content.hex() for name, content in files.items()},
                 "entry": entry,
+                "images": asdict(images),
                 "limits": asdict(limits),
                 "key": key.hex(),
                 "scratch": f"{top}/scratch",

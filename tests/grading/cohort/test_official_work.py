@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from eva.data import Images
 from eva.errors import DataError, GradingError
 from eva.grading.checks.rubric import load_assignment
 from eva.grading.cohort.official_work import OfficialWork
@@ -25,7 +26,9 @@ class FakeSandbox:
         self.walls: list[float] = []
         self._ends = list(ends)
 
-    def extract(self, files: object, *, limits: SandboxLimits | None = None) -> Extraction:
+    def extract(
+        self, files: object, *, images: Images, limits: SandboxLimits | None = None
+    ) -> Extraction:
         self.walls.append((limits or self.limits).wall_seconds)
         end = self._ends.pop(0)
         if end == "lost":
