@@ -16,7 +16,48 @@ from eva.errors import SubmissionError
 from eva.seeds import seeded
 
 EXAMPLE = "A submission has `def build_model(): return nn.Sequential(...)` and `RECIPE = Recipe()`."
-_NO_ARGUMENTS = "It is called without arguments: give them defaults, or write a lambda."
+_IMPORTED = 'put it below `if __name__ == "__main__":`'
+_KNOWN: tuple[tuple[type[BaseException], str, str], ...] = (
+    (
+        TypeError,
+        r"\(\) missing \d+ required positional argument",
+        "It is called without arguments: give them defaults, or write a lambda.",
+    ),
+    (
+        SystemExit,
+        "",
+        f"A submission is imported, not run: leave exit() and argparse out, or {_IMPORTED}.",
+    ),
+    (
+        EOFError,
+        "reading a line",
+        f"A submission is imported, and nobody answers input(): leave it out, or {_IMPORTED}.",
+    ),
+    (
+        Exception,
+        "NVIDIA|CUDA|cuda",
+        "A submission runs on the CPU; where it trains is the trainer's affair: leave out .cuda() "
+        "and .to(device).",
+    ),
+    (
+        ModuleNotFoundError,
+        r"^No module named '[^']+'$",
+        "It is not installed here. A submission needs PyTorch and eva alone: leave the import out.",
+    ),
+    (
+        SyntaxError,
+        "null bytes|codec can't decode",
+        "The file is no text in UTF-8: save it as UTF-8 in your editor.",
+    ),
+    (
+        AttributeError,
+        r"before Module\.__init__\(\) call",
+        "Begin the layer's __init__ with super().__init__().",
+    ),
+    (RecursionError, "", "A function calls itself without an end."),
+)
+"""Mistakes that many make: the error, words of its message, and what to do."""
+_SHOWN = 3  # frames at either end of a long traceback
 PACKAGE = "_eva_submission_"  # begins the names of imported submissions, a number follows
 _OURS = Path(__file__).resolve().parent
 _INPUTS = ("<ipython-input", "<stdin>", "<python-input")  # what is typed into a Python shell
@@ -49,7 +90,7 @@ def build_network(builder: object, name: str, seed: int = 0) -> nn.Module:
         except (Exception, SystemExit) as error:
             raise SubmissionError(
                 f"{name} raised {type(error).__name__}: {in_their_words(str(error))}",
-                frames_of(error) or _NO_ARGUMENTS,
+                hint_of(error),
             ) from error
     return require_module(model, name)
 
@@ -88,8 +129,26 @@ def kind_of(value: object) -> str:
 
 
 def frames_of(error: BaseException) -> str | None:
-    """Lines of a traceback that lie in the student's own files or cells."""
-    return "\n  ".join(map(place_of, their_frames(error))) or None
+    """Lines of a traceback that lie in the student's own files or cells; of many the ends."""
+    lines = list(map(place_of, their_frames(error)))
+    if len(lines) > 2 * _SHOWN:
+        lines[_SHOWN:-_SHOWN] = [f"... {len(lines) - 2 * _SHOWN:,} more"]
+    return "\n  ".join(lines) or None
+
+
+def hint_of(error: BaseException) -> str | None:
+    """Where a student's code raised, and what to do where that is known."""
+    return "\n  ".join(filter(None, (frames_of(error), advice_for(error)))) or None
+
+
+def advice_for(error: BaseException) -> str:
+    """What to do about an error of a student's code; empty where it is no usual one."""
+    text = str(error)
+    for kind, words, advice in _KNOWN:
+        if isinstance(error, kind) and re.search(words, text):
+            own = kind is not TypeError or not their_frames(error)  # a call of theirs has its line
+            return advice if own else ""
+    return ""
 
 
 def their_frames(error: BaseException) -> list[traceback.FrameSummary]:

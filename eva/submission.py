@@ -5,6 +5,7 @@ Two objects are a submission too; :func:`module_of` makes a module of them.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from torch import nn
 from eva.builder import (
     EXAMPLE,
     build_network,
-    frames_of,
+    hint_of,
     in_their_words,
     kind_of,
     name_of,
@@ -31,6 +32,7 @@ from eva.student_package import import_file, notebook_of
 
 ENTRIES = ("submission.py", "submission.ipynb")  # of a folder; the first that is there
 ENDINGS = (".py", ENDING)
+_LISTED = 5  # files of a folder that an error names
 
 Loadable = str | Path | ModuleType
 Objects = Loadable | Callable[[], nn.Module]  # where a recipe comes beside it
@@ -75,7 +77,7 @@ def build_model(module: ModuleType, name: str, seed: int = 0) -> nn.Module:
     """
     builder = getattr(module, "build_model", None)
     if builder is None or not (callable(builder) or isinstance(builder, nn.Module)):
-        hint = _unmarked(module, "build_model")
+        hint = _unmarked(module, "build_model") or _meant_builder(module)
         raise SubmissionError(f"{name} has no function build_model.", hint or EXAMPLE)
     try:
         return build_network(builder, f"{name}: build_model()", seed)
@@ -91,8 +93,9 @@ def find_recipe(module: ModuleType, name: str) -> Recipe:
     """
     recipe = getattr(module, "RECIPE", None)
     if not isinstance(recipe, Recipe):
-        found = "none" if recipe is None else f"a {type(recipe).__name__}"
+        found = "none" if recipe is None else _a(recipe)
         hint = _unmarked(module, "RECIPE") if recipe is None else None
+        hint = hint or _meant_recipe(module, recipe)
         raise SubmissionError(
             f"{name} needs a RECIPE of type eva.Recipe, found {found}.", hint or EXAMPLE
         )
@@ -111,7 +114,7 @@ def module_of(build_model: object, recipe: object) -> ModuleType:
     if isinstance(build_model, nn.Module) or not callable(build_model):
         build_network(build_model, "build_model")  # which says why not
     if not isinstance(recipe, Recipe):
-        found = "none" if recipe is None else f"a {kind_of(recipe)}"
+        found = "none" if recipe is None else _a(recipe)
         raise SubmissionError(
             f"{name} needs a recipe of type eva.Recipe beside it, found {found}.",
             "Write (build_model, RECIPE), with RECIPE = eva.Recipe(epochs=15).",
@@ -154,7 +157,7 @@ def load_model(target: str) -> nn.Module:
         place, name = target, "build_model"
     module = import_target(place)
     if not hasattr(module, name):
-        hint = EXAMPLE if name == "build_model" else None
+        hint = _meant_builder(module) or EXAMPLE if name == "build_model" else None
         hint = _unmarked(module, name) or hint or f"Write {place}:NAME."
         raise SubmissionError(f"{place} has no {name}.", hint)
     found: Any = getattr(module, name)
@@ -164,7 +167,7 @@ def load_model(target: str) -> nn.Module:
         except Exception as error:
             raised = SubmissionError(
                 f"{place}: {name}() raised {type(error).__name__}: {in_their_words(str(error))}",
-                frames_of(error),
+                hint_of(error),
             )
             raised.__cause__ = error
             raise _with_hint(raised, module) from error
@@ -186,7 +189,7 @@ def import_target(target: Loadable) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         if path is None and error.name and str(target).startswith(error.name):
-            raise _no_module(target) from error
+            raise _no_module(target) from None
         raise _import_error(target, path, error) from error
     except (Exception, SystemExit) as error:
         raise _import_error(target, path, error) from error
@@ -207,15 +210,39 @@ def find_file(target: str | Path) -> Path | None:
     if path.is_dir():
         found = [path / name for name in ENTRIES if (path / name).is_file()]
         if not found:
+            others = [name for name in _names_in(path) if name.lower().endswith(ENDINGS)]
+            holds = f" It holds {', '.join(others[:_LISTED])}." if others else ""
             raise SubmissionError(
-                f"the folder {target} holds no {' or '.join(ENTRIES)}.", "Name the file itself."
+                f"the folder {target} holds no {' or '.join(ENTRIES)}.",
+                f"Name the file itself.{holds}",
             )
         path = found[0]
-    elif path.suffix.lower() not in ENDINGS and len(path.parts) == 1:
-        return None
+    elif path.suffix.lower() not in ENDINGS:
+        if path.is_file():
+            raise SubmissionError(
+                f"the file {target} ends in neither {' nor '.join(ENDINGS)}.", "Rename it."
+            )
+        if len(path.parts) == 1:
+            return None
     if not path.is_file():
-        raise SubmissionError(f"there is no file {target}.", f"You are in {Path.cwd()}.")
+        raise SubmissionError(
+            f"there is no file {target}.", f"{_near(path)}You are in {Path.cwd()}."
+        )
     return path
+
+
+def _near(path: Path) -> str:
+    """A question whether a name beside a path was meant; empty where none is like it."""
+    names = [name for name in _names_in(path.parent) if not (path.parent / name).is_dir()]
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return f"Did you mean {path.with_name(close[0])}? " if close else ""
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []
 
 
 def require_submission(target: Loadable) -> None:
@@ -241,9 +268,8 @@ def _module_exists(name: str) -> bool:
 
 
 def _no_module(target: str | Path) -> SubmissionError:
-    return SubmissionError(
-        f"there is no module {target}.", "Give a path that ends in .py or .ipynb, or a dotted name."
-    )
+    hint = "Give a path that ends in .py or .ipynb, or a dotted name."
+    return SubmissionError(f"there is no module {target}.", f"{_near(Path(target))}{hint}")
 
 
 def missing_name(error: BaseException | None, module: ModuleType | Notebook) -> str:
@@ -256,7 +282,7 @@ def missing_name(error: BaseException | None, module: ModuleType | Notebook) -> 
 
 
 def _import_error(target: str | Path, path: Path | None, error: BaseException) -> SubmissionError:
-    lines = frames_of(error)
+    lines = hint_of(error)
     if isinstance(error, SyntaxError) and error.text:
         lines = f'File "{error.filename}", line {error.lineno}: {error.text.strip()}'
     problem = f"importing {target} raised {type(error).__name__}: {in_their_words(str(error))}"
@@ -269,6 +295,40 @@ def _with_hint(error: SubmissionError, module: ModuleType) -> SubmissionError:
     """The same error, and which cell to mark where a name is missing."""
     hint = missing_name(error.__cause__, module)
     return SubmissionError(f"{error.problem}.{hint}", error.hint) if hint else error
+
+
+def _a(value: object) -> str:
+    kind = kind_of(value)
+    return kind if isinstance(value, type) else f"a {kind}"
+
+
+def _meant_builder(module: ModuleType) -> str | None:
+    """What to write where a file lacks build_model, by what it has."""
+    own = {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+    functions = [name for name, value in own.items() if not isinstance(value, type)]
+    close = [name for name in functions if name.lower().replace("_", "") == "buildmodel"]
+    close = close or difflib.get_close_matches("build_model", functions, n=1, cutoff=0.7)
+    if close:
+        return f"It has {close[0]}: call it build_model."
+    networks = [name for name, value in own.items() if isinstance(value, type)]
+    networks = [name for name in networks if issubclass(own[name], nn.Module)]
+    if networks:
+        return f"It has the class {networks[-1]}: add `def build_model(): return {networks[-1]}()`."
+    return None
+
+
+def _meant_recipe(module: ModuleType, found: object) -> str | None:
+    """What to write where a file lacks RECIPE, or where it is something else."""
+    if isinstance(found, tuple) and len(found) == 1 and isinstance(found[0], Recipe):
+        return "Leave out the comma behind it: with it, RECIPE is a tuple."
+    if found is not None:
+        return "Write RECIPE = Recipe(epochs=15)."
+    others = [name for name, value in vars(module).items() if isinstance(value, Recipe)]
+    return f"It has {others[0]}: call it RECIPE." if others else None
 
 
 def _unmarked(module: ModuleType, name: str) -> str | None:

@@ -63,7 +63,10 @@ HoldoutOption = Annotated[
 CompileOption = Annotated[
     bool, typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of weights, order and augmentation.")]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=2**63 - 1, help="Of weights, order and augmentation."),
+]
 AssignmentOption = Annotated[
     str, typer.Option("--assignment", help="Its name, or a folder with assignment.toml.")
 ]

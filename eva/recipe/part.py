@@ -104,7 +104,7 @@ def _nearest(at: type[Part], key: str, value: object) -> str:
 
 
 def _show(value: object) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())  # of an optimizer of PyTorch's it has thirty lines
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

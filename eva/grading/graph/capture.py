@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from eva.builder import advice_for
 from eva.data import Images
 from eva.errors import EvaError, RecipeError, SubmissionError
 from eva.grading.graph.candidate import Candidate, Mistake
@@ -53,7 +54,6 @@ _ROUNDING = (
     1e-2  # of the largest number; sums in another order differ by less, drawn numbers by more
 )
 _SCORES = "(scores)"
-_CPU = "A submission runs on the CPU; where it trains is the trainer's affair: leave out .cuda()."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,9 +161,12 @@ def _mistake(error: SubmissionError) -> Mistake:
     cause = error.__cause__
     if cause is None or (isinstance(cause, ModuleNotFoundError) and not _raised_by_them(cause)):
         return Mistake(problem=str(error))
-    needs_cuda = any(word in str(cause) for word in ("CUDA", "NVIDIA", "cuda"))
-    problem = f"{error.problem}\n  {_CPU}" if needs_cuda else error.problem
-    return Mistake(problem=problem, trace=student_trace(cause))
+    return Mistake(problem=_with_advice(error.problem, cause), trace=student_trace(cause))
+
+
+def _with_advice(problem: str, error: BaseException) -> str:
+    advice = advice_for(error)
+    return f"{problem}\n  {advice}" if advice else problem
 
 
 def _raised_by_them(error: BaseException) -> bool:
@@ -238,9 +241,7 @@ def _try_out(
 
 
 def _forward_mistake(problem: str, error: BaseException) -> Mistake:
-    if any(word in str(error) for word in ("CUDA", "NVIDIA", "cuda")):
-        problem += f"\n  {_CPU}"
-    return Mistake(problem=problem, trace=student_trace(error))
+    return Mistake(problem=_with_advice(problem, error), trace=student_trace(error))
 
 
 def _fixed_weights(model: nn.Module, module: ModuleType, name: str, seed: int) -> int:
