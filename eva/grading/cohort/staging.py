@@ -7,6 +7,7 @@ that one bad upload never stops a class, and nothing that was handed in vanishes
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -63,7 +64,8 @@ def stage(
             raise _too_large()
     hand_ins: list[HandedIn] = []
     size = 0
-    for upload in identify(uploads, _list_of_gradescope(uploads)):
+    each = [identify(group, _list_of_gradescope(group)) for group in _by_download(uploads)]
+    for upload in itertools.chain.from_iterable(each):
         hand_ins.append(read_upload(upload))
         size += sum(map(len, hand_ins[-1].files.values()))
         if size > MAX_CLASS_BYTES:
@@ -75,6 +77,14 @@ def stage(
             "Name .py files, folders or archives of them, or a roster with a column `path`.",
         )
     return sorted(hand_ins, key=lambda one: (one.student, one.source))
+
+
+def _by_download(uploads: Sequence[Upload]) -> list[list[Upload]]:
+    """Uploads of one folder or archive together: a course system's form is that of all of them."""
+    groups: dict[Path, list[Upload]] = {}
+    for one in uploads:
+        groups.setdefault(one.path if one.top else one.path.parent, []).append(one)
+    return list(groups.values())
 
 
 def _too_large() -> GradingError:

@@ -132,7 +132,7 @@ def find_uploads(paths: Sequence[Path], lines: Sequence[RosterLine], home: Path)
 
     Args:
         paths: One path is a submission or a class: a folder or archive with a file, folder or
-            archive a student. Several are a submission each.
+            archive a student. Several are a submission each, or a course system's download.
         lines: Of the roster; their paths are a submission each too.
         home: Folder that the roster's paths start from.
 
@@ -149,9 +149,11 @@ def find_uploads(paths: Sequence[Path], lines: Sequence[RosterLine], home: Path)
     for path in paths:
         if not path.exists() and not path.is_symlink():
             raise GradingError(f"there is no {path}.", f"You are in {Path.cwd()}.")
-        alone = len(paths) == 1 and Upload(path=path).student not in known
+        theirs = Upload(path=path).student in known
+        alone = len(paths) == 1 and not theirs
         archive = path.name.lower().endswith(ARCHIVES)
-        if alone and path.is_dir() and not path.is_symlink():
+        folder = path.is_dir() and not path.is_symlink()
+        if folder and (alone or (not theirs and _holds_download(path))):
             found += _in_folder(path)
         elif alone and not archive and path.suffix.lower() not in ENDINGS:
             raise GradingError(
@@ -159,7 +161,8 @@ def find_uploads(paths: Sequence[Path], lines: Sequence[RosterLine], home: Path)
                 f"Known: .py, .ipynb, .csv, {', '.join(ARCHIVES)}.",
             )
         else:
-            found.append(Upload(path=path, of_class=alone and archive))
+            is_class = archive and not theirs
+            found.append(Upload(path=path, of_class=is_class, if_downloaded=is_class and not alone))
     if len(found) > MAX_SUBMISSIONS:
         raise GradingError(
             f"{len(found):,} submissions were found; at most {MAX_SUBMISSIONS:,} are graded at "
@@ -187,6 +190,13 @@ def is_download(names: Sequence[str], around: str) -> bool:
     """Whether a course system has made these names, which lie in a folder or archive ``around``."""
     count = sum(_DOWNLOADED.search(name) is not None for name in names)
     return 2 * count > len(names) or (around.endswith("-submissions") and len(names) > 1)
+
+
+def _holds_download(folder: Path) -> bool:
+    try:
+        return is_download([path.name for path in folder.iterdir()], folder.name)
+    except OSError:  # which is said where it is read
+        return False
 
 
 _DOWNLOADED = re.compile(

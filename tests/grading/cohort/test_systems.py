@@ -1,6 +1,8 @@
 """Made-up downloads in the form of each course system, staged to one row a student."""
 
 import io
+import shutil
+import subprocess
 import unicodedata
 import zipfile
 from datetime import UTC
@@ -130,6 +132,92 @@ def test_each_systems_download_is_a_row_a_student(system: str, form: str, tmp_pa
     for student in ("10002", "10003"):
         assert found[student].files == {"submission.py": HONEST.encode()}, found[student].refusal
     assert str(found["10004"].refusal).startswith("it holds no .py file, only ")
+
+
+def _other_ids(files: dict) -> dict:
+    """The same download of four other students."""
+    return {
+        name.replace("1000", "2000"): text.replace("1000", "2000") if type(text) is str else text
+        for name, text in files.items()
+    }
+
+
+@pytest.mark.parametrize("other", [name for name in SYSTEMS if name != "canvas"])
+def test_downloads_of_two_systems_are_one_class(other: str, tmp_path: Path) -> None:
+    (tmp_path / "canvas.zip").write_bytes(packed(CANVAS))
+    second = written(tmp_path / "hw-3-submissions", _other_ids(SYSTEMS[other]))
+    (tmp_path / "hw-3-submissions.zip").write_bytes(packed(_other_ids(SYSTEMS[other])))
+    for paths in (
+        [tmp_path / "canvas.zip", second],
+        [tmp_path / "canvas.zip", tmp_path / "hw-3-submissions.zip"],
+    ):
+        found = staged(*paths)
+        assert set(found) == {f"{first}000{n}" for first in (1, 2) for n in (1, 2, 3, 4)}
+        assert found["20001"].files.keys() == {"submission.py", "net.py"}
+
+
+@pytest.mark.skipif(shutil.which("zip") is None, reason="there is no zip")
+def test_an_archive_of_zip_is_read(tmp_path: Path) -> None:
+    made = _class_to_pack(tmp_path)
+    for more in ([], ["-0"], ["-9", "-D"]):
+        path = tmp_path / f"zip{len(more)}.zip"
+        subprocess.run(["zip", "-q", "-r", *more, path, "."], cwd=made, check=True)
+        _require_class(path)
+    secret = ["zip", "-q", "-r", "-P", "secret", tmp_path / "locked.zip", "anna.py", "bert"]
+    subprocess.run(secret, cwd=made, check=True)
+    assert {one.refusal for one in staged(tmp_path / "locked.zip").values()} == {
+        "the archive is encrypted"
+    }
+
+
+@pytest.mark.skipif(shutil.which("tar") is None, reason="there is no tar")
+@pytest.mark.parametrize("form", ["gnu", "pax", "ustar", "v7"])
+def test_an_archive_of_tar_is_read(form: str, tmp_path: Path) -> None:
+    made = _class_to_pack(tmp_path)
+    for flag, ending in (("", "tar"), ("z", "tar.gz"), ("j", "tar.bz2"), ("J", "tar.xz")):
+        if shutil.which({"j": "bzip2", "J": "xz", "z": "gzip"}.get(flag, "tar")) is None:
+            continue
+        path = tmp_path / f"class.{ending}"
+        command = ["tar", f"-c{flag}f", path, f"--format={form}", "."]
+        if subprocess.run(command, cwd=made, stderr=subprocess.DEVNULL).returncode:
+            pytest.skip(f"this tar knows no --format={form}")
+        _require_class(path)
+
+
+@pytest.mark.skipif(shutil.which("7z") is None, reason="there is no 7z")
+def test_an_archive_of_7z_is_read_or_a_row_that_says_what_to_do(tmp_path: Path) -> None:
+    made = _class_to_pack(tmp_path)
+    for ending in ("zip", "tar"):
+        path = tmp_path / f"class.{ending}"
+        subprocess.run(["7z", "a", path, "."], cwd=made, check=True, stdout=subprocess.DEVNULL)
+        _require_class(path)
+    (tmp_path / "class").mkdir()
+    seven = tmp_path / "class" / "dora.7z"
+    subprocess.run(["7z", "a", seven, "."], cwd=made, check=True, stdout=subprocess.DEVNULL)
+    (tmp_path / "class" / "emil.py").write_text(HONEST)
+    found = staged(tmp_path / "class")
+    assert found["emil"].refusal is None
+    assert "Of archives, one .zip or .tar" in str(found["dora"].refusal)
+
+
+def _class_to_pack(folder: Path) -> Path:
+    return written(
+        folder / "made",
+        {
+            "anna.py": HONEST,
+            "bert/submission.py": NET,
+            "bert/net.py": HONEST,
+            "Zoë Größe/submission.py": HONEST,
+        },
+    )
+
+
+def _require_class(path: Path) -> None:
+    found = staged(path)
+    names = {unicodedata.normalize("NFC", name) for name in found}
+    assert names == {"anna", "bert", "Zoë Größe"}, path
+    assert {one.refusal for one in found.values()} == {None}
+    assert found["bert"].files.keys() == {"submission.py", "net.py"}
 
 
 @pytest.mark.parametrize("system", ["blackboard", "brightspace"])
