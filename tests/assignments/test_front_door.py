@@ -124,6 +124,28 @@ def test_wrong_usage_is_said_before_anything_runs(arguments: list[str], words: s
     assert "passed" not in output
 
 
+def test_another_plugin_may_warn_and_reorder_and_one_check_alone_prints_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pytest-asyncio warns when it is configured, pytest-randomly shuffles what was collected.
+    (tmp_path / "loud_plugin.py").write_text(
+        "import warnings\n"
+        "def pytest_configure(config):\n"
+        "    warnings.warn('unset option', DeprecationWarning)\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    items.reverse()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    code, output = front_door(
+        "assignments/mnist_8k", "-p", "loud_plugin", "-k", "pooling or under_8k"
+    )
+    assert code == 1
+    assert "2 failed, 6 deselected" in output
+    assert re.search(r"4  fewer than 8,000 parameters +0/2  failed", output)
+    for ours in ("INTERNALERROR", "DEBUG", "Captured log"):
+        assert ours not in output
+
+
 def test_a_conftest_beside_a_submission_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
     (tmp_path / "conftest.py").write_text("import os\nprint('ten of ten')\nos._exit(0)\n")
