@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +177,61 @@ def test_a_backend_that_can_not_be_loaded_draws_all_the_same(
     figure = plots.kernels(nn.Sequential(nn.Conv2d(1, 4, 3)))
     assert len(asked) == 2
     plt.close(figure)
+
+
+MOUNTED = """
+import json, os, subprocess, sys
+from pathlib import Path
+os.chdir(sys.argv[1])
+for name, size in (("readonly", "8m"), ("full", "1m")):
+    Path(name).mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", name], check=True)
+    Path(name, "net.py").write_text(Path("net.py").read_text())
+filler = os.open("full/filler", os.O_WRONLY | os.O_CREAT)
+try:
+    while True:
+        os.write(filler, b"0" * 4096)
+except OSError:
+    os.close(filler)
+subprocess.run(["mount", "-o", "remount,ro", "readonly"], check=True)
+print("mounted", flush=True)
+import typer.testing
+from eva.cli import app
+found = []
+for name in ("readonly", "full"):
+    os.environ["XDG_CACHE_HOME"] = os.environ["HOME"] = os.path.abspath(name)
+    for command in (
+        "train net.py --data mnist-mini",
+        "new mnist_8k",
+        "new --assignment mine",
+        "export gradescope grader",
+    ):
+        os.chdir(os.path.join(sys.argv[1], name))
+        result = typer.testing.CliRunner().invoke(app, command.split())
+        broke = not isinstance(result.exception, SystemExit | None)
+        lines = repr(result.exception) if broke else result.output
+        found.append([name, command, result.exit_code, broke, lines])
+os.chdir("/")
+print(json.dumps(found))
+"""
+
+
+def test_a_real_read_only_folder_and_a_real_full_disk_are_told_before_training(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    ran = subprocess.run(
+        ["unshare", "-rm", sys.executable, "-c", MOUNTED, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    ) if shutil.which("unshare") else None  # fmt: skip
+    if ran is None or not ran.stdout.startswith("mounted"):
+        pytest.skip("nothing can be mounted here")
+    for name, command, code, broke, said in json.loads(ran.stdout.splitlines()[-1]):
+        where = f"{name}: eva {command}"
+        assert not broke, f"{where}: {said}"
+        assert code == 3, f"{where}: {said}"
+        assert "can't be written" in " ".join(said.split()), where
+        assert len(said.splitlines()) <= 6, where

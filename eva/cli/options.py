@@ -88,6 +88,8 @@ def exit_code(error: EvaError) -> int:
     """1 where training or the student's code failed, 3 for the machine's faults, else 2."""
     if isinstance(error, SubmissionError) and error.__cause__ is not None:
         return FAILED  # it is there, and it raised
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK:
+        return OUTSIDE
     return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), USAGE)
 
 

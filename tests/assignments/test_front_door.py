@@ -1,6 +1,7 @@
 """What a student meets: `pytest assignments/` in a process of its own, as they run it."""
 
 import fcntl
+import importlib.util
 import os
 import pty
 import re
@@ -163,6 +164,31 @@ def test_receptive_field_can_be_solved_and_workers_send_their_verdicts() -> None
     assert code == 0, output
     assert "10/10" in output
     assert "Next: all 10 points are yours" in output
+
+
+PLUGINS = {
+    "pytest_asyncio": [],
+    "pytest_randomly": [],
+    "pytest_html": ["--html=report.html"],
+    "pytest_cov": ["--cov=eva", "--cov-report="],
+    "pytest_sugar": [],
+    "pytest_timeout": ["--timeout=200"],
+    "pytest_rerunfailures": ["--reruns=1"],
+}
+"""Of other people: most are not installed where this runs."""
+
+
+@pytest.mark.parametrize("plugin, options", PLUGINS.items(), ids=PLUGINS)
+def test_the_table_is_printed_beside_the_plugins_of_others(
+    plugin: str, options: list[str], tmp_path: Path
+) -> None:
+    if importlib.util.find_spec(plugin) is None:
+        pytest.skip(f"{plugin} is not installed")
+    options = [option.replace("=report", f"={tmp_path}/report") for option in options]
+    code, output = front_door("assignments/mnist_8k", "-k", "imports", *options)
+    assert code == 0, output
+    assert "imports, and builds a module               -  passed" in output
+    assert "INTERNALERROR" not in output
 
 
 def test_receptive_field_finds_the_usual_mistakes(tmp_path: Path) -> None:
