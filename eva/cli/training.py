@@ -28,7 +28,7 @@ from eva.cli.options import (
 )
 from eva.errors import ForwardError, RecipeError
 
-_SECONDS = 7.0  # that `eva lr-find` trains for at most, on networks of the course's size
+_SECONDS = 5.0  # that `eva lr-find` trains for at most, on networks of the course's size
 
 
 def train_command(

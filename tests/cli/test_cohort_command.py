@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import system_readers
 from cohort_fakes import FakeSeeds, fake_plan, write_class
 from typer.testing import CliRunner
 
@@ -271,49 +272,50 @@ def _class(command: str, *words: str) -> Any:
     return runner.invoke(app, ["class", command, *words, "--secret-file", "secret.txt"])
 
 
-def _forty(folder: Path) -> Path:
-    """A class of 40 out of Moodle: 34 files, 2 archives, 2 without one, 2 who sent nothing."""
+def _forty(folder: Path) -> list[str]:
+    """A class of 40: one half out of Moodle, one out of Canvas, in files, notebooks and archives.
+
+    Four have nothing to grade: two sent a note, and two nothing at all.
+    """
     lines = ["Identifier,Full name,Email address,Status,Grade"]
-    with zipfile.ZipFile(folder / "download.zip", "w") as archive:
+    moodle, canvas = folder / "moodle.zip", folder / "canvas.zip"
+    with zipfile.ZipFile(moodle, "w") as one, zipfile.ZipFile(canvas, "w") as other:
         for n in range(40):
             name = f"Zoë Nº{n:02}"
             lines.append(f"Participant {100 + n},{name},s{n}@b.edu,Submitted,")
-            top = f"{name}_{100 + n}_assignsubmission_file_"
             text = f"honest {7000 + n // 2} {99.1 + n % 8 / 10:.2f}\n"
             if n >= 38:
                 continue
+            file, content = f"net{n}.py", text.encode()
             if n >= 36:
-                archive.writestr(f"{top}/notes.txt", "sorry")
-            elif n >= 34:
+                file, content = "notes.txt", b"sorry"
+            elif n % 8 == 3:
                 inner = io.BytesIO()
                 with zipfile.ZipFile(inner, "w") as packed:
-                    packed.writestr("hw/submission.py", text)
-                archive.writestr(f"{top}/hw.zip", inner.getvalue())
+                    packed.writestr("hw/SUBMISSION.PY", text)
+                file, content = "hw.zip", inner.getvalue()
+            if n % 2:
+                top = f"{name}_{100 + n}_assignsubmission_file_"
+                one.writestr(f"{top}/{file}", content)
             else:
-                archive.writestr(f"{top}/net{n}.py", text)
+                late = "LATE_" if n % 6 == 0 else ""
+                other.writestr(f"zoe{n:02}_{late}{100 + n}_{5000 + n}_{file}", content)
     (folder / "roster.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
-    return folder / "download.zip"
+    return [str(moodle), str(canvas)]
 
 
 def test_a_class_of_forty_is_graded_from_its_download_to_an_import(fake: Path) -> None:
     reports = [f"--report={name}={name}.csv" for name in ("canvas", "moodle", "brightspace")]
-    done = _class("grade", str(_forty(fake)), "roster.csv", *reports, "--report=html=class.html")
+    done = _class("grade", *_forty(fake), "roster.csv", *reports, "--report=html=class.html")
     assert done.exit_code == 1, done.output
     assert "36 graded, 4 refused" in " ".join(done.stdout.split())
-    moodle = list(csv.DictReader(io.StringIO(Path("moodle.csv").read_text(encoding="utf-8"))))
-    assert [row["Identifier"] for row in moodle] == [f"Participant {100 + n}" for n in range(40)]
-    assert moodle[5]["Full name"] == "Zoë Nº05" and moodle[5]["Email address"] == "s5@b.edu"
-    assert [row["Grade"] for row in moodle[-4:]] == ["", "", "", ""], "no zero for nobody's work"
-    assert all(0 < float(row["Grade"]) <= 10 for row in moodle[:36])
-    canvas = list(csv.reader(io.StringIO(Path("canvas.csv").read_text(encoding="utf-8"))))
-    assert canvas[0][:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
-    assert canvas[1][0].strip() == "Points Possible" and canvas[1][5] == "10"
-    assert [row[1] for row in canvas[2:]] == [str(100 + n) for n in range(40)]
-    assert [row[5] for row in canvas[2:]] == [row["Grade"] for row in moodle]
-    desire = list(csv.reader(io.StringIO(Path("brightspace.csv").read_text(encoding="utf-8"))))
-    assert desire[0][0] == "Username" and desire[0][-1] == "End-of-Line Indicator"
-    assert desire[0][1].endswith(" Points Grade")
-    assert all(row[0].startswith("#") and row[-1] == "#" for row in desire[1:])
+    grades = system_readers.moodle(Path("moodle.csv").read_bytes(), 10)
+    assert list(grades) == [str(100 + n) for n in range(40)]
+    assert [grades[str(136 + n)] for n in range(4)] == [None] * 4, "no zero for nobody's work"
+    assert all(grades[str(100 + n)] for n in range(36))
+    assert system_readers.canvas(Path("canvas.csv").read_bytes(), 10) == grades
+    assert system_readers.brightspace(Path("brightspace.csv").read_bytes(), 10) == grades
+    assert "Zoë Nº05,s5@b.edu" in Path("moodle.csv").read_text(encoding="utf-8")
     page = Path("class.html").read_text(encoding="utf-8")
     for words in ("Checks that fail most", "Networks of the same operations", "trainings together"):
         assert words in page
