@@ -114,6 +114,7 @@ class Run(FrozenModel):
         changes: What was otherwise each time the run was resumed.
         layers: A line for each layer without layers inside, as PyTorch prints it. Empty in older
             records, and where a graph was trained.
+        path: Whether the network was compiled, and why; a line. Empty in older records.
     """
 
     schema_version: int = RECORD_SCHEMA
@@ -132,6 +133,7 @@ class Run(FrozenModel):
     network: str = ""
     changes: tuple[Change, ...] = Field(default=())
     layers: tuple[str, ...] = Field(default=())
+    path: str = ""
 
     def __repr__(self) -> str:
         """Three lines: which run, how large and how long, and the verdict."""

@@ -61,7 +61,10 @@ HoldoutOption = Annotated[
     ),
 ]
 CompileOption = Annotated[
-    bool, typer.Option("--compile", help="Compile the network, for a CPU; takes a C++ compiler.")
+    str,
+    typer.Option(
+        "--compile", help="auto, on or off: compile the network, for a CPU, with a C++ compiler."
+    ),
 ]
 SeedOption = Annotated[
     int,

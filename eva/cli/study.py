@@ -51,7 +51,7 @@ def study_command(
     device: DeviceOption = "auto",
     epochs: EpochsOption = None,
     holdout: HoldoutOption = None,
-    compiled: CompileOption = False,
+    compiled: CompileOption = "auto",
     folder: Annotated[
         Path | None, typer.Option("--out", help="Default: runs/NAME-study.", show_default=False)
     ] = None,

@@ -44,7 +44,7 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     holdout: HoldoutOption = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="bfloat16 autocast.")] = False,
-    compiled: CompileOption = False,
+    compiled: CompileOption = "auto",
     log: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,8 +108,10 @@ def train_command(
         console.print(
             f"\n{trainer.run.parameters:,} parameters. {dataset.name} on {trainer.run.device.name} "
             f"({trainer.device}), {counted(recipe.epochs, 'epoch')} of "
-            f"{counted(trainer.steps_per_epoch, 'step')}.\n",
+            f"{counted(trainer.steps_per_epoch, 'step')}.\nPath: {trainer.run.path}\n",
+            markup=False,
             highlight=False,
+            soft_wrap=True,
         )
         if bf16 and slow_in_bfloat16(trainer.device):
             console.print(

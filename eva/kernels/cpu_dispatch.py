@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from functools import cache
-from inspect import signature
+from operator import getitem
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from eva.kernels import cpu_kernels
+from eva.kernels.folding import affine_of, batch_affine, update_running
+from eva.kernels.targets import conv_arguments, pair
 
 CPU_CHANNELS = 24  # at most, of the inputs and of the outputs of a group; wider ones are oneDNN's
 SIDES = {1, 3, 5}
@@ -30,7 +32,7 @@ def fits_cpu_kernel(module: fx.GraphModule) -> bool:
     more than the others gain. So it is where maps are viewed as if they were in the usual order.
 
     Args:
-        module: As :func:`torch.compile` hands it to a backend.
+        module: As :func:`eva.kernels.targets.normalize` leaves it.
     """
     nodes = module.graph.nodes
     convolutions = [node for node in nodes if node.target is F.conv2d]
@@ -40,15 +42,23 @@ def fits_cpu_kernel(module: fx.GraphModule) -> bool:
 
 
 def use_batch_last(module: fx.GraphModule) -> None:
-    """Hand the convolutions and max-pools of a network that :func:`fits` to our kernels.
+    """Hand a network that fits to our kernels: convolutions, max-pools, BatchNorms with their ReLU.
 
     Args:
-        module: As :func:`torch.compile` hands it to a backend; changed in place.
+        module: That :func:`fits_cpu_kernel`, folded or not; changed in place.
     """
-    ours = {F.conv2d: conv2d, F.max_pool2d: max_pool2d}
-    for node in module.graph.nodes:
-        if node.op == "call_function":
-            node.target = ours.get(node.target, node.target)
+    ours = {F.conv2d: conv2d, F.max_pool2d: max_pool2d, F.batch_norm: batch_norm}
+    for node in list(module.graph.nodes):
+        if node.target is batch_affine:
+            _read_relu_too(module.graph, node)
+        elif node.op == "call_function" and node.target in ours:
+            node.target = ours[node.target]
+            reader = next(iter(node.users), None)
+            if node.target is batch_norm and len(node.users) == 1 and _is_relu(reader):
+                node.kwargs = {**node.kwargs, "relu": True}
+                reader.replace_all_uses_with(node)
+                module.graph.erase_node(reader)
+    module.graph.lint()
     module.recompile()
 
 
@@ -62,8 +72,8 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """:func:`torch.nn.functional.conv2d` by our kernel; stride and dilation must be 1."""
-    scores: Tensor = torch.ops.eva.conv(input, weight, pair(padding)[0], groups)
-    return scores if bias is None else scores + bias.view(1, -1, 1, 1)
+    scores: Tensor = torch.ops.eva.conv(input, weight, bias, pair(padding)[0], groups)
+    return scores
 
 
 def max_pool2d(
@@ -77,7 +87,7 @@ def max_pool2d(
 ) -> Any:
     """:func:`torch.nn.functional.max_pool2d`: square and unpadded by our kernel, or as it is."""
     side, step = pair(kernel_size), pair(kernel_size if stride is None else stride)
-    square = side[0] == side[1] and step[0] == step[1] and input.ndim == 4
+    square = side[0] == side[1] and step[0] == step[1] and _takes(input)
     plain = pair(padding) == (0, 0) and pair(dilation) == (1, 1)
     if square and plain and not ceil_mode and not return_indices:
         return torch.ops.eva.max_pool(input, side[0], step[0])
@@ -86,11 +96,79 @@ def max_pool2d(
     )
 
 
-def conv_arguments(node: fx.Node) -> dict[str, Any]:
-    """All arguments of a node that calls :func:`torch.nn.functional.conv2d`, by their names."""
-    bound = signature(conv2d).bind(*node.args, **node.kwargs)
-    bound.apply_defaults()
-    return bound.arguments
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    relu: bool = False,
+) -> Tensor:
+    """:func:`torch.nn.functional.batch_norm` by our kernel, and a ReLU of it if there is one."""
+    y: Tensor
+    if _takes(input) and (training or running_mean is None or running_var is None):
+        scale = input.new_ones(input.shape[1]) if weight is None else weight
+        shift = torch.zeros_like(scale) if bias is None else bias
+        y, mean, var = torch.ops.eva.norm(input, scale, shift, eps, relu)
+        update_running(running_mean, running_var, mean, var, input, momentum)
+        return y
+    y = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return F.relu(y) if relu else y
+
+
+def moments_and_affine(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    relu: bool = False,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """What :func:`~eva.kernels.folding.batch_affine` gives of ``x`` or of its ReLU, which is first.
+
+    Shapes:
+        x: (batch, C, H, W), the batch a multiple of 32.
+    """
+    if _takes(x) and (training or running_mean is None or running_var is None):
+        y, mean, var = torch.ops.eva.moments(x, relu)
+        update_running(running_mean, running_var, mean, var, x, momentum)
+        return y, affine_of(mean, var, weight, bias, eps)
+    y = F.relu(x) if relu else x
+    statistics = (running_mean, running_var, weight, bias, training, momentum, eps)
+    return y, batch_affine(y, *statistics)
+
+
+def _takes(x: Tensor) -> bool:
+    """Whether the kernels of norms and pools take a map."""
+    return x.ndim == 4 and x.dtype is torch.float32 and len(x) % IMAGES == 0 and x.numel() > 0
+
+
+def _read_relu_too(graph: fx.Graph, affine: fx.Node) -> None:
+    """Have one kernel do a ReLU and the statistics of what it gives."""
+    x = affine.args[0]
+    relu = _is_relu(x)
+    source = x.args[0] if relu else x
+    with graph.inserting_before(affine):
+        both = graph.call_function(
+            moments_and_affine, (source, *affine.args[1:]), {**affine.kwargs, "relu": relu}
+        )
+        y, pair = (graph.call_function(getitem, (both, place)) for place in (0, 1))
+    affine.replace_all_uses_with(pair)
+    graph.erase_node(affine)
+    x.replace_all_uses_with(y, lambda user: user is not both)
+    if relu:
+        graph.erase_node(x)
+
+
+def _is_relu(node: Any) -> bool:
+    """Whether a node is a ReLU that overwrites nothing."""
+    return isinstance(node, fx.Node) and node.target is F.relu and not node.kwargs
 
 
 def _convolution_fits(node: fx.Node) -> bool:
@@ -123,32 +201,27 @@ def _needs_the_usual_order(node: fx.Node) -> bool:
     return len(shape) == 4 and shape[2] * shape[3] > 1
 
 
-def pair(value: Any) -> tuple[Any, Any]:
-    """Both axes' value; PyTorch takes one for both, too."""
-    if isinstance(value, (tuple, list)):
-        return (value[0], value[-1])
-    return (value, value)
+@cache
+def why_not_here() -> str | None:
+    """Why the kernels can't run on this machine, in words; None where they can."""
+    if sys.platform != "linux":  # elsewhere the compiler seldom has OpenMP
+        return "eva's kernels for small convolutions are made on Linux only."
+    try:
+        cpu_kernels.library()
+    except Exception as error:  # whatever it was, PyTorch does the same work
+        why = f"eva's kernels for small convolutions can't be compiled here: {error}"
+        return f"{why} Install g++, or go on without."
+    return None
 
 
 @cache
 def _usable() -> bool:
-    """Whether this is Linux and the kernels compile here."""
-    if sys.platform != "linux":  # elsewhere the compiler seldom has OpenMP
+    """Whether the kernels can run on this machine; it is said once where they can't."""
+    why = why_not_here()
+    if why is not None:
         warnings.warn(
-            "eva's kernels for small convolutions are made on Linux only, so PyTorch's are used, "
-            "which are slower with few channels. Nothing else changes.",
+            f"{why} PyTorch's are used, which are slower with few channels.",
             RuntimeWarning,
             stacklevel=4,
         )
-        return False
-    try:
-        cpu_kernels.library()
-    except Exception as error:  # whatever it was, PyTorch does the same work
-        warnings.warn(
-            "eva's kernels for small convolutions can't be compiled here, so PyTorch's are used, "
-            f"which are slower with few channels: {error} Install g++, or go on without.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-        return False
-    return True
+    return why is None

@@ -1,4 +1,5 @@
-// Convolutions and max-pools of maps that are stored batch last: [channel][row][column][image].
+// Convolutions, norms and max-pools of maps that are stored batch last:
+// [channel][row][column][image].
 //
 // With so few channels that a vector of the processor would be half empty, the images of a batch
 // fill it instead: each lane is one image, and a weight is multiplied with a whole vector of them.
@@ -7,6 +8,7 @@
 // on the number of threads alone.
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -53,9 +55,12 @@ void in_blocks(long channels, F f) {
 
 // A block of OUTPUTS channels of a row, for IMAGES images; weights are [input][i][j][output].
 template <int OUTPUTS>
-void convolve_row(const Conv& s, const float* x, const float* weight, float* y, long row) {
+void convolve_row(const Conv& s, const float* x, const float* weight, const float* bias, float* y,
+                  long row) {
     for (long column = 0; column < s.columns(); column++) {
         Lanes sum[OUTPUTS][VECTORS] = {};
+        if (bias != nullptr)
+            for (int o = 0; o < OUTPUTS; o++) sum[o][0] = sum[o][1] = Lanes{} + bias[o];
         const long left = column - s.padding;
         const long begin = std::max(0L, -left), end = std::min(s.side, s.width - left);
         for (long c = 0; c < s.inputs; c++)
@@ -83,13 +88,13 @@ void convolve_row(const Conv& s, const float* x, const float* weight, float* y, 
 }
 
 constexpr int MOST_OUTPUTS = (REGISTERS - 5) / VECTORS;
-using ConvolveRow = void (*)(const Conv&, const float*, const float*, float*, long);
+using ConvolveRow = void (*)(const Conv&, const float*, const float*, const float*, float*, long);
 template <class T> struct ConvolveRows;
 template <int... N> struct ConvolveRows<std::integer_sequence<int, N...>> {
     static constexpr ConvolveRow of[] = {convolve_row<N + 1>...};
 };
 
-void convolve(const Conv& s, const float* x, const float* weight, float* y) {
+void convolve(const Conv& s, const float* x, const float* weight, const float* bias, float* y) {
     using Rows = ConvolveRows<std::make_integer_sequence<int, MOST_OUTPUTS>>;
     const long in = s.inputs * s.height * s.width * s.batch;
     const long plane = s.rows() * s.columns() * s.batch;
@@ -98,8 +103,10 @@ void convolve(const Conv& s, const float* x, const float* weight, float* y) {
         for (long row = 0; row < s.rows(); row++)
             for (long g = 0; g < s.groups; g++)
                 in_blocks<MOST_OUTPUTS>(s.outputs, [&](long first, long size) {
+                    const long output = g * s.outputs + first;
                     Rows::of[size - 1](s, x + g * in + n, weight + g * s.weights() + first,
-                                       y + (g * s.outputs + first) * plane + n, row);
+                                       bias == nullptr ? bias : bias + output,
+                                       y + output * plane + n, row);
                 });
 }
 
@@ -220,19 +227,161 @@ void weight_gradient(const Conv& s, const float* x, const float* dy, float* dw) 
         });
 }
 
+// Maps of which each channel has statistics. A row of a channel is `length` numbers.
+struct Maps {
+    long batch, channels, height, width, relu;
+    long length() const { return width * batch; }
+    long count() const { return height * length(); }
+};
+
+inline Lanes positive(Lanes x) { return x < 0 ? Lanes{} : x; }  // what is no number stays
+
+inline double total(Lanes value) {
+    double sum = 0;
+    for (int k = 0; k < LANES; k++) sum += value[k];
+    return sum;
+}
+
+// Sum over a row of what f gives for the lanes at a place; several sums, so that none waits.
+template <class F>
+double over_row(long length, F f) {
+    constexpr int SUMS = 32 / LANES;  // a row is a multiple of 32 numbers
+    Lanes sum[SUMS] = {};
+    for (long k = 0; k < length; k += SUMS * LANES)
+        for (int v = 0; v < SUMS; v++) sum[v] += f(k + v * LANES);
+    double all = 0;
+    for (const Lanes& one : sum) all += total(one);
+    return all;
+}
+
+// Mean and sum of squared differences from it, of some numbers.
+struct Moments { double mean, squares; };
+
+Moments of_row(const float* row, long length) {
+    const double mean = over_row(length, [&](long k) { return load(row + k); }) / length;
+    const float center = mean;
+    const double squares = over_row(length, [&](long k) {
+        const Lanes d = load(row + k) - center;
+        return d * d;
+    });
+    return {mean, squares};
+}
+
+// Means and variances of channels from those of their rows, in the order of the rows, whatever the
+// number of threads (Chan, Golub, LeVeque 1983).
+void combine(const Maps& s, const std::vector<Moments>& rows, float* mean, float* var) {
+    for (long c = 0; c < s.channels; c++) {
+        Moments all{0, 0};
+        for (long row = 0; row < s.height; row++) {
+            const Moments& one = rows[c * s.height + row];
+            const double d = one.mean - all.mean;
+            all.mean += d / (row + 1);
+            all.squares += one.squares + d * d * s.length() * row / (row + 1);
+        }
+        mean[c] = all.mean;
+        var[c] = all.squares / s.count();
+    }
+}
+
 }  // namespace
 
 extern "C" {
 
-// weight is [group][output][input][i][j] here and in what follows.
-void conv(const Conv* s, const float* x, const float* weight, float* y) {
+// y is x, or its positive part where s->relu; mean and var are those of y.
+void moments(const Maps* s, const float* x, float* y, float* mean, float* var) {
+    std::vector<Moments> rows(s->channels * s->height);
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < s->channels * s->height; r++) {
+        const float* from = x + r * s->length();
+        float* to = y + r * s->length();
+        for (long k = 0; k < s->length(); k += LANES) {
+            const Lanes value = load(from + k);
+            store(to + k, s->relu ? positive(value) : value);
+        }
+        rows[r] = of_row(to, s->length());
+    }
+    combine(*s, rows, mean, var);
+}
+
+void moments_gradient(const Maps* s, const float* dy, const float* y, const float* mean,
+                      const float* dmean, const float* dvar, float* dx) {
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < s->channels * s->height; r++) {
+        const long c = r / s->height, first = r * s->length();
+        const float slope = 2 * dvar[c] / s->count(), shift = dmean[c] / s->count() - slope * mean[c];
+        for (long k = first; k < first + s->length(); k += LANES) {
+            const Lanes value = load(y + k), d = load(dy + k) + slope * value + shift;
+            store(dx + k, s->relu ? (value > 0 ? d : Lanes{}) : d);
+        }
+    }
+}
+
+// y is scale * x + shift, or its positive part where s->relu, with scale = weight / deviation and
+// shift = bias - mean * scale; mean and var are those of x, and deviation is sqrt(var + eps).
+void norm(const Maps* s, const float* x, const float* weight, const float* bias, const float* eps,
+          float* y, float* mean, float* var) {
+    std::vector<Moments> rows(s->channels * s->height);
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < s->channels * s->height; r++)
+        rows[r] = of_row(x + r * s->length(), s->length());
+    combine(*s, rows, mean, var);
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < s->channels * s->height; r++) {
+        const long c = r / s->height, first = r * s->length();
+        const float scale = weight[c] / std::sqrt(var[c] + *eps), shift = bias[c] - mean[c] * scale;
+        for (long k = first; k < first + s->length(); k += LANES) {
+            const Lanes value = load(x + k) * scale + shift;
+            store(y + k, s->relu ? positive(value) : value);
+        }
+    }
+}
+
+void norm_gradient(const Maps* s, const float* dy, const float* x, const float* y,
+                   const float* weight, const float* mean, const float* var, const float* eps,
+                   float* dx, float* dweight, float* dbias) {
+    const auto given = [&](long k) {
+        const Lanes d = load(dy + k);
+        return s->relu ? (load(y + k) > 0 ? d : Lanes{}) : d;
+    };
+    std::vector<double> sums(s->channels * s->height), products(s->channels * s->height);
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < s->channels * s->height; r++) {
+        const float center = mean[r / s->height];
+        const long first = r * s->length();
+        sums[r] = over_row(s->length(), [&](long k) { return given(first + k); });
+        products[r] = over_row(s->length(), [&](long k) {
+            return given(first + k) * (load(x + first + k) - center);
+        });
+    }
+    for (long c = 0; c < s->channels; c++) {
+        double sum = 0, product = 0;
+        for (long r = c * s->height; r < (c + 1) * s->height; r++) {
+            sum += sums[r];
+            product += products[r];
+        }
+        dbias[c] = sum;
+        dweight[c] = product / std::sqrt(var[c] + *eps);
+    }
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < s->channels * s->height; r++) {
+        const long c = r / s->height, first = r * s->length();
+        const float inverse = 1 / std::sqrt(var[c] + *eps), scale = weight[c] * inverse;
+        const float slope = dweight[c] * inverse / s->count(), shift = dbias[c] / s->count();
+        const float center = mean[c];
+        for (long k = first; k < first + s->length(); k += LANES)
+            store(dx + k, scale * (given(k) - shift - slope * (load(x + k) - center)));
+    }
+}
+
+// weight is [group][output][input][i][j] here and in what follows; bias may be null.
+void conv(const Conv* s, const float* x, const float* weight, const float* bias, float* y) {
     std::vector<float> packed(s->groups * s->weights());
     const long taps = s->side * s->side;
     for (long g = 0; g < s->groups; g++)
         for (long o = 0; o < s->outputs; o++)
             for (long k = 0; k < s->inputs * taps; k++)
                 packed[g * s->weights() + k * s->outputs + o] = *weight++;
-    convolve(*s, x, packed.data(), y);
+    convolve(*s, x, packed.data(), bias, y);
 }
 
 // The gradient of x is a convolution of dy with the weights turned by 180 degrees.
@@ -247,7 +396,7 @@ void conv_input_gradient(const Conv* s, const float* dy, const float* weight, fl
                         *weight++;
     const Conv back{s->batch,  s->groups, s->outputs, s->rows(), s->columns(),
                     s->inputs, s->side,   s->side - 1 - s->padding};
-    convolve(back, dy, packed.data(), dx);
+    convolve(back, dy, packed.data(), nullptr, dx);
 }
 
 void conv_weight_gradient(const Conv* s, const float* x, const float* dy, float* dw) {

@@ -1,4 +1,4 @@
-"""Convolutions and max-pools of few channels on a CPU: each lane of a vector is an image.
+"""Convolutions, norms and max-pools on a CPU: each lane of a vector is an image.
 
 oneDNN fills the vectors of a processor with channels; with 9 of them, nearly half of each is empty.
 ``cpu_kernels.cpp`` fills them with the images of a batch. It is compiled by the compiler that
@@ -6,7 +6,8 @@ oneDNN fills the vectors of a processor with channels; with 9 of them, nearly ha
 
 Maps are (batch, channels, height, width), stored batch last: ``x.permute(1, 2, 3, 0)`` is
 contiguous. Those that are not are copied. All is float32, and the batch a multiple of 32.
-The operations are ``torch.ops.eva.conv`` and ``torch.ops.eva.max_pool``.
+The operations are ``conv``, ``max_pool``, ``moments`` and ``norm`` of ``torch.ops.eva``. The last
+two read a map once for what PyTorch reads it several times: statistics, scale and ReLU.
 
 References:
     Zhang, Franchetti, Low: High Performance Zero-Memory Overhead Direct Convolutions, 2018 (sums
@@ -81,9 +82,9 @@ def library() -> ctypes.CDLL:
     return ctypes.CDLL(str(build()))
 
 
-def _call(function: str, sizes: tuple[int, ...], *tensors: Tensor) -> None:
+def _call(function: str, sizes: tuple[int, ...], *tensors: Tensor | None) -> None:
     """Call a function of the library; sizes are in the order of its struct."""
-    pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors)
+    pointers = (ctypes.c_void_p(None if one is None else one.data_ptr()) for one in tensors)
     getattr(library(), function)((ctypes.c_long * len(sizes))(*sizes), *pointers)
 
 
@@ -104,15 +105,18 @@ def _conv_sizes(x: Tensor, weight: Tensor, padding: int, groups: int) -> tuple[i
     return batch, groups, inputs, height, width, outputs // groups, side, padding
 
 
-def _conv_result(x: Tensor, weight: Tensor, padding: int, groups: int) -> Tensor:
+def _conv_result(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, groups: int
+) -> Tensor:
     less = weight.shape[-1] - 1 - 2 * padding
     return _empty(x, len(x), len(weight), x.shape[2] - less, x.shape[3] - less)
 
 
-def _conv(x: Tensor, weight: Tensor, padding: int, groups: int) -> Tensor:
-    y = _conv_result(x, weight, padding, groups)
+def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, groups: int) -> Tensor:
+    y = _conv_result(x, weight, bias, padding, groups)
     sizes = _conv_sizes(x, weight, padding, groups)
-    _call("conv", sizes, _stored(x), weight.contiguous(), y)
+    stored, shift = _stored(x), None if bias is None else bias.contiguous()
+    _call("conv", sizes, stored, weight.contiguous(), shift, y)
     return y
 
 
@@ -156,8 +160,56 @@ def _pool_gradient(dy: Tensor, x: Tensor, y: Tensor, side: int, stride: int) -> 
     return dx
 
 
+def _map_sizes(x: Tensor, relu: bool) -> tuple[int, ...]:
+    return (*x.shape, relu)
+
+
+def _norm_result(x: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return _empty(x, *x.shape), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
+
+
+def _moments(x: Tensor, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
+    results = _norm_result(x)
+    _call("moments", _map_sizes(x, relu), _stored(x), *results)
+    return results
+
+
+def _moments_gradient(
+    dy: Tensor, dmean: Tensor, dvar: Tensor, y: Tensor, mean: Tensor, relu: bool
+) -> Tensor:
+    dx = _empty(y, *y.shape)
+    channels = (mean, dmean.contiguous(), dvar.contiguous())
+    _call("moments_gradient", _map_sizes(y, relu), _stored(dy), y, *channels, dx)
+    return dx
+
+
+def _norm(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    results = _norm_result(x)
+    channels = (weight.contiguous(), bias.contiguous(), torch.tensor(eps))
+    _call("norm", _map_sizes(x, relu), _stored(x), *channels, *results)
+    return results
+
+
+def _norm_gradient(
+    dy: Tensor,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    eps: float,
+    relu: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    results = _norm_result(x)
+    channels = (weight.contiguous(), mean, var, torch.tensor(eps))
+    _call("norm_gradient", _map_sizes(x, relu), _stored(dy), _stored(x), y, *channels, *results)
+    return results
+
+
 def _conv_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, *ctx.options = inputs
+    x, weight, _, *ctx.options = inputs
     ctx.save_for_backward(x, weight)
 
 
@@ -165,7 +217,8 @@ def _conv_backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     ops, wanted = torch.ops.eva, ctx.needs_input_grad
     arguments = (dy, *ctx.saved_tensors, *ctx.options)
     dx = ops.conv_input_gradient(*arguments) if wanted[0] else None
-    return dx, ops.conv_weight_gradient(*arguments) if wanted[1] else None, None, None
+    dw = ops.conv_weight_gradient(*arguments) if wanted[1] else None
+    return dx, dw, dy.sum((0, 2, 3)) if wanted[2] else None, None, None
 
 
 def _pool_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -177,31 +230,74 @@ def _pool_backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
     return torch.ops.eva.max_pool_gradient(dy, *ctx.saved_tensors, *ctx.options), None, None
 
 
+def _moments_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    y, mean, _ = output
+    ctx.relu = inputs[1]
+    ctx.save_for_backward(y, mean)
+
+
+def _moments_backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    return torch.ops.eva.moments_gradient(*gradients, *ctx.saved_tensors, ctx.relu), None
+
+
+def _norm_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, _, *ctx.options = inputs
+    y, mean, var = output
+    ctx.mark_non_differentiable(mean, var)
+    ctx.save_for_backward(x, y, weight, mean, var)
+
+
+def _norm_backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    found = torch.ops.eva.norm_gradient(dy, *ctx.saved_tensors, *ctx.options)
+    return (*found, None, None)
+
+
 _OPERATIONS: Any = torch.library.Library("eva", "DEF")  # type: ignore[no-untyped-call]
-_CONV = "Tensor x, Tensor weight, int padding, int groups"
+_CONV = "int padding, int groups"
 _POOL = "int side, int stride"
+_THREE = "(Tensor, Tensor, Tensor)"
 for _signature, _run, _result in (
-    (f"conv({_CONV})", _conv, _conv_result),
+    (f"conv(Tensor x, Tensor weight, Tensor? bias, {_CONV}) -> Tensor", _conv, _conv_result),
     (
-        f"conv_input_gradient(Tensor dy, {_CONV})",
+        f"conv_input_gradient(Tensor dy, Tensor x, Tensor weight, {_CONV}) -> Tensor",
         _conv_input_gradient,
         lambda dy, x, *_: _empty(x, *x.shape),
     ),
     (
-        f"conv_weight_gradient(Tensor dy, {_CONV})",
+        f"conv_weight_gradient(Tensor dy, Tensor x, Tensor weight, {_CONV}) -> Tensor",
         _conv_weight_gradient,
         lambda dy, x, weight, *_: weight.new_empty(weight.shape),
     ),
-    (f"max_pool(Tensor x, {_POOL})", _pool, _pool_result),
+    (f"max_pool(Tensor x, {_POOL}) -> Tensor", _pool, _pool_result),
     (
-        f"max_pool_gradient(Tensor dy, Tensor x, Tensor y, {_POOL})",
+        f"max_pool_gradient(Tensor dy, Tensor x, Tensor y, {_POOL}) -> Tensor",
         _pool_gradient,
         lambda dy, x, *_: _empty(x, *x.shape),
     ),
+    (f"moments(Tensor x, bool relu) -> {_THREE}", _moments, _norm_result),
+    (
+        "moments_gradient(Tensor dy, Tensor dmean, Tensor dvar, Tensor y, Tensor mean, bool relu)"
+        " -> Tensor",
+        _moments_gradient,
+        lambda dy, dmean, dvar, y, *_: _empty(y, *y.shape),
+    ),
+    (
+        f"norm(Tensor x, Tensor weight, Tensor bias, float eps, bool relu) -> {_THREE}",
+        _norm,
+        _norm_result,
+    ),
+    (
+        "norm_gradient(Tensor dy, Tensor x, Tensor y, Tensor weight, Tensor mean, Tensor var, "
+        f"float eps, bool relu) -> {_THREE}",
+        _norm_gradient,
+        lambda dy, x, *_: _norm_result(x),
+    ),
 ):
-    _OPERATIONS.define(f"{_signature} -> Tensor")
+    _OPERATIONS.define(_signature)
     _name = _signature.partition("(")[0]
     _OPERATIONS.impl(_name, _run, "CPU")
     torch.library.register_fake(f"eva::{_name}", _result)
 torch.library.register_autograd("eva::conv", _conv_backward, setup_context=_conv_context)
 torch.library.register_autograd("eva::max_pool", _pool_backward, setup_context=_pool_context)
+torch.library.register_autograd("eva::moments", _moments_backward, setup_context=_moments_context)
+torch.library.register_autograd("eva::norm", _norm_backward, setup_context=_norm_context)

@@ -20,14 +20,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from eva.kernels.cpu_dispatch import conv_arguments
+from eva.kernels.targets import conv_arguments, pair
+
+_UNPADDED = ((0, 0), ("valid", "valid"))
 
 
 def fold(module: fx.GraphModule) -> int:
     """Fold each BatchNorm that only an unpadded convolution reads, straight or through a max-pool.
 
     Args:
-        module: As :func:`torch.compile` hands it to a backend; changed in place.
+        module: As :func:`eva.kernels.targets.normalize` leaves it; changed in place.
 
     Returns:
         How many were folded.
@@ -66,18 +68,37 @@ def batch_affine(
         # Half precision is too coarse for sums over a map.
         values = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         var, mean = torch.var_mean(values, (0, 2, 3), correction=0)
-        if running_mean is not None and running_var is not None:
-            count = x.numel() // x.shape[1]
-            with torch.no_grad():
-                running_mean.lerp_(mean.detach(), momentum)
-                running_var.lerp_(var.detach() * (count / (count - 1)), momentum)
+        update_running(running_mean, running_var, mean, var, x, momentum)
     else:
         mean, var = running_mean, running_var
+    return affine_of(mean, var, weight, bias, eps)
+
+
+def affine_of(
+    mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Scale and shift, (C,) each, by which a BatchNorm of such statistics changes its input."""
     scale = torch.rsqrt(var + eps)
     if weight is not None:
         scale = scale * weight
     shift = -mean * scale
     return scale, shift if bias is None else shift + bias
+
+
+@torch.no_grad()
+def update_running(
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    x: Tensor,
+    momentum: float,
+) -> None:
+    """Move the running statistics, if there are any, towards those of ``x``, (batch, C, H, W)."""
+    if running_mean is not None and running_var is not None:
+        count = x.numel() // x.shape[1]
+        running_mean.lerp_(mean.detach(), momentum)
+        running_var.lerp_(var.detach() * (count / (count - 1)), momentum)
 
 
 def take_in_affine(
@@ -130,13 +151,14 @@ def _rewrite(graph: fx.Graph, norm: fx.Node, pool: fx.Node | None, conv: fx.Node
         taken = graph.call_function(take_in_affine, (pair, weight, bias, options[-1]))
         weight, bias = (graph.call_function(getitem, (taken, place)) for place in (0, 1))
         new = graph.call_function(F.conv2d, (x, weight, bias, *options))
+        new.meta.update(conv.meta)
     conv.replace_all_uses_with(new)
     graph.erase_node(conv)
     graph.erase_node(norm)
 
 
 def _is_unpadded_conv(node: fx.Node) -> bool:
-    return node.target is F.conv2d and conv_arguments(node)["padding"] in (0, (0, 0), "valid")
+    return node.target is F.conv2d and pair(conv_arguments(node)["padding"]) in _UNPADDED
 
 
 def _only_reader(node: fx.Node) -> fx.Node | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from eva.kernels.cpu_dispatch import pair
+from eva.kernels.targets import pair
 
 GPU_CHANNELS = 32  # at most, of inputs and of outputs; wider ones are cuDNN's
 SIDE = 5  # at most

@@ -32,6 +32,7 @@ from eva.jobs import (
     default_jobs,
     select_engine,
 )
+from eva.kernels.compile import require_mode
 from eva.record import DataInfo, Run, write_atomically
 from eva.studies.summary import Study, summarize
 from eva.submission import load_submission
@@ -62,7 +63,7 @@ class _Terms:
     data_dir: str | None
     holdout: int | None
     device: str
-    compiled: bool
+    compiled: str
     unfinished: str | None
 
 
@@ -77,7 +78,7 @@ def run_study(
     holdout: int | None = None,
     epochs: int | None = None,
     device: str = "auto",
-    compiled: bool = False,
+    compiled: str = "auto",
     engine: EngineName | str = EngineName.LOCAL,
     address: str | None = None,
     gpus: float = 0.0,
@@ -95,7 +96,7 @@ def run_study(
         holdout: Test on so many training images set aside: for tuning, never the test set.
         epochs: In place of the recipe's own number.
         device: Where the seeds are trained: "auto", "cpu", "cuda" or "mps".
-        compiled: As of :class:`eva.Trainer`.
+        compiled: As of :class:`eva.Trainer`; with "auto", a study goes on the way it began.
         engine: "local" or "ray". Nodes of a Ray cluster need the submission and the data at the
             same paths; a seed that is interrupted there starts anew.
         address: Of the Ray cluster; None starts one on this machine.
@@ -115,6 +116,7 @@ def run_study(
             "a study trains in processes of its own, which need a file.",
             "Save the network and RECIPE as a .py file or a notebook, and give its path.",
         )
+    require_mode(compiled)
     submission, engine = str(submission), EngineName(engine)
     loaded = load_submission(submission)
     terms = _Terms(
@@ -133,15 +135,17 @@ def run_study(
     out = Path("runs") / f"{loaded.slug}-study" if out is None else Path(out)
     unfinished = str((out / UNFINISHED).resolve()) if engine is EngineName.LOCAL else None
     config = asdict(terms) | {"data": kind, "unfinished": unfinished}
-    plan = Plan(make="eva.studies.run:make_work", config=config, kinds=_KINDS)
     recipe = loaded.recipe.model_copy(update={} if epochs is None else {"epochs": epochs})
     expected: dict[str, Any] = {
         "recipe": recipe,
         "parameters": sum(p.numel() for p in loaded.build().parameters()),
         "data": _info(dataset),
-        "compiled": compiled,
     }
     with _locked(out):
+        config["compiled"] = way = _way(out, seeds, compiled)
+        if way != "auto":
+            expected["compiled"] = way == "on"
+        plan = Plan(make="eva.studies.run:make_work", config=config, kinds=_KINDS)
         if any(_record(out, seed).exists() for seed in range(seeds)):
             tried = try_model(loaded.build(), dataset, recipe.batch_size, torch.device("cpu"))
             expected["network"] = tried.network
@@ -258,6 +262,15 @@ def _answers(engine: Engine, seeds: list[int]) -> Iterator[Answer]:
 
 def _record(out: Path, seed: int) -> Path:
     return out / f"seed{seed}.json"
+
+
+def _way(out: Path, seeds: int, compiled: str) -> str:
+    """How the seeds that are missing are trained: as the first that is there, unless told."""
+    there = (path for seed in range(seeds) if (path := _record(out, seed)).exists())
+    first = next(there, None)
+    if compiled != "auto" or first is None:
+        return compiled
+    return "on" if Run.load(first).device.compiled else "off"
 
 
 def _finished(out: Path, seeds: int, expected: dict[str, Any]) -> dict[int, Run]:

@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from eva.builder import Builder, built
-from eva.data import Dataset, epoch_order, prepare
+from eva.data import Dataset, epoch_order, normalize, prepare, to_float
 from eva.errors import TrainingError
 from eva.kernels.allocator import allocate_from_heap
-from eva.kernels.compile import compile_model
+from eva.kernels.compile import choose_path
 from eva.kernels.cuda_graphs import Replayed
 from eva.kernels.gpu_dispatch import small_convolutions
 from eva.recipe import Recipe
@@ -69,11 +69,12 @@ class Trainer:
         out: Folder for record and checkpoint; None writes nothing.
         name: What the record calls the submission.
         bf16: Run the forward pass in bfloat16 autocast.
-        compiled: Run the model through :func:`eva.kernels.compile.compile_model`.
+        compiled: "on" and "off" insist; "auto" compiles the model where that repays itself, see
+            :func:`eva.kernels.compile.choose_path`.
         callbacks: Called in this order; a :class:`ProgressBar` is added where none is among them.
 
     Raises:
-        DeviceError: This machine has no such device.
+        DeviceError: This machine has no such device, or the model can't be compiled here.
         ForwardError: The model can't run on a batch, does not give a score for each class, or can't
             learn.
         RecipeError: The schedule does not fit so few steps.
@@ -92,7 +93,7 @@ class Trainer:
         out: str | Path | None = None,
         name: str = "model",
         bf16: bool = False,
-        compiled: bool = False,
+        compiled: str = "auto",
         callbacks: Sequence[Callback] = (),
     ) -> None:
         _require_kinds(model, recipe, data)
@@ -117,8 +118,15 @@ class Trainer:
         self.totals = EpochTotals(self.device)
         self._generator = Generator(self.device)
         self._average_weight = torch.zeros((), device=self.device)
-        self._forward = compile_model(model, recipe.batch_size) if compiled else model
-        fast = tried.layout is torch.channels_last and not compiled  # what the kernels make
+        path = choose_path(
+            self.model,
+            normalize(to_float(self.data.train_images[: recipe.batch_size])),
+            mode=compiled,
+            total=recipe.epochs * len(data.train_labels),
+            bf16=bf16,
+        )
+        self._forward = path.forward
+        fast = tried.layout is torch.channels_last and not path.compiled  # what the kernels make
         self._kernels = small_convolutions(self.device, enabled=fast)
         # On a GPU both halves of a step are captured once and then replayed.
         self._prepare = Replayed(self._batch, self.device, generator=self._generator)
@@ -137,7 +145,8 @@ class Trainer:
                 train_size=len(data.train_labels),
                 test_size=len(data.test_labels),
             ),
-            device=describe_device(self.device, bf16=bf16, compiled=compiled),
+            device=describe_device(self.device, bf16=bf16, compiled=path.compiled),
+            path=path.why,
             versions=describe_versions(),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             status="running",

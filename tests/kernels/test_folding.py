@@ -21,6 +21,7 @@ from eva.experiments.network import Net
 from eva.kernels.compile import compile_model
 from eva.kernels.cpu_kernels import compiler
 from eva.kernels.folding import fold
+from eva.kernels.targets import normalize
 from eva.recipe import SGD, Recipe
 from eva.training.trainer import Trainer
 
@@ -45,6 +46,7 @@ def compiled(model: nn.Module, counts: list[int]) -> Callable[[Tensor], Tensor]:
     """The folded operations as they are, so that no C++ compiler is needed."""
 
     def backend(module: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        normalize(module)
         counts.append(fold(module))
         return module.forward
 
@@ -115,19 +117,31 @@ def test_functional_calls_are_folded_too() -> None:
     assert both(Functional()) == 1
 
 
+class Named(nn.Module):
+    """A BatchNorm that is given its input by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 3, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.batch_norm(input=x * 1.0, running_mean=None, running_var=None, training=True)
+        return F.conv2d(weight=self.weight, input=x)
+
+
+def test_arguments_by_name_are_folded_too() -> None:
+    assert both(Named()) == 1
+
+
 class Weights(nn.Module):
-    """A BatchNorm whose result is a convolution's weights, and one that is given by its name."""
+    """A BatchNorm whose result is a convolution's weights."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight, self.norm = nn.Parameter(torch.randn(5, 3, 3, 3)), norm(3)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.conv2d(x, self.norm(self.weight * 1.0))
-        return F.conv2d(
-            F.batch_norm(input=x, running_mean=None, running_var=None, training=True),
-            self.weight.transpose(0, 1),
-        )
+        return F.conv2d(x, self.norm(self.weight * 1.0))
 
 
 class Beside(nn.Module):
@@ -172,7 +186,7 @@ def test_a_wrong_fold_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_compiler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(DeviceError, match=r"no no-such-compiler here[\s\S]*without --compile"):
+    with pytest.raises(DeviceError, match=r"no no-such-compiler here[\s\S]*with --compile off"):
         compile_model(nn.Identity(), 128)
 
 
@@ -182,10 +196,10 @@ def test_a_compiled_run_learns_as_a_plain_one_does() -> None:
     data = replace(data, train_images=data.train_images[::10], train_labels=data.train_labels[::10])
     recipe = Recipe(epochs=3, batch_size=64, optimizer=SGD(lr=0.02))  # 400 images: 6 and a bit
     runs = []
-    for is_compiled in (False, True):
+    for way in ("off", "on"):
         torch.manual_seed(0)
         model = Net((4, 4, 4, 8, 8, 8))
-        runs.append(Trainer(model, recipe, data, device="cpu", compiled=is_compiled).fit())
+        runs.append(Trainer(model, recipe, data, device="cpu", compiled=way).fit())
     plain, fast = runs
     assert fast.device.compiled and not plain.device.compiled
     for one, other in zip(plain.rows, fast.rows, strict=True):

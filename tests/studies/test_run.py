@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from eva.cli import app
 from eva.data import Dataset
-from eva.errors import EvaError, RecordError, TrainingError
+from eva.errors import DeviceError, EvaError, RecordError, TrainingError
 from eva.jobs import Answer, Plan, default_jobs, perform
 from eva.kernels.cpu_kernels import compiler
 from eva.record import Run
@@ -180,10 +180,22 @@ def test_a_study_goes_on_with_the_same_network_by_another_path_and_with_no_other
 def test_compiled_and_plain_seeds_are_not_mixed(
     submission: Path, tmp_path: Path, engines: list[InlineEngine]
 ) -> None:
-    study_of(submission, tmp_path / "out", seeds=1, compiled=True)
+    study_of(submission, tmp_path / "out", seeds=1, compiled="on")
     assert Run.load(tmp_path / "out" / "seed0.json").device.compiled
     with pytest.raises(RecordError, match="its compiled is True, not False"):
-        study_of(submission, tmp_path / "out", seeds=2)
+        study_of(submission, tmp_path / "out", seeds=2, compiled="off")
+    with pytest.raises(DeviceError, match="compiled auto, on or off, got 'maybe'"):
+        study_of(submission, tmp_path / "out", seeds=2, compiled="maybe")
+
+
+def test_a_study_goes_on_the_way_it_began(
+    submission: Path, tmp_path: Path, engines: list[InlineEngine]
+) -> None:
+    out = tmp_path / "out"
+    study_of(submission, out, seeds=1, epochs=1)
+    assert Run.load(out / "seed0.json").path.startswith("plain: compiling repays itself")
+    study_of(submission, out, seeds=2, epochs=1)
+    assert Run.load(out / "seed1.json").path == "plain, as asked."
 
 
 def test_two_processes_never_work_in_one_folder(

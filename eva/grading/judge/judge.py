@@ -54,6 +54,7 @@ class SeedResult:
         problem: Why training broke off, or counts for nothing; empty where it counts.
         train_accuracies: On the training images as the recipe changes them, likewise.
         doubt: What the trained network shows that the checks did not: a person must look.
+        path: Whether the network was compiled, and why; as of :class:`eva.record.Run`.
     """
 
     index: int
@@ -63,6 +64,7 @@ class SeedResult:
     problem: str = ""
     train_accuracies: tuple[float, ...] = ()
     doubt: str = ""
+    path: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """All fields."""
@@ -155,7 +157,7 @@ def judge_seed(
     seed = secret_seed(secret, submitted.digest, assignment, index)
     started = time.perf_counter()
     ours = _in_own_order(data, derive_seed("test order", seed))
-    problem = doubts = ""
+    problem = doubts = path = ""
     accuracies: tuple[float, ...] = ()
     trained: tuple[float, ...] = ()
     try:
@@ -167,6 +169,7 @@ def judge_seed(
             seed=derive_seed("training", seed),
             name=submitted.digest,
         )
+        path = trainer.run.path
         run = trainer.fit()
         images = sample(trainer.data)
         problem = memory_problem(trainer.model, images) or ""
@@ -186,6 +189,7 @@ def judge_seed(
         problem=problem,
         train_accuracies=trained,
         doubt=doubts,
+        path=path,
     )
 
 

@@ -35,7 +35,7 @@ def main() -> None:
         data,
         device=device(),
         bf16=chosen.bf16,
-        compiled=chosen.compile,
+        compiled="on" if chosen.compile else "off",
         callbacks=[Reporter()],
     )
     report = Report()
