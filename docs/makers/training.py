@@ -94,7 +94,7 @@ def compiled() -> str:
     if not ours or not plain:
         return "No record yet."
     return (
-        f"Trained for all 15 epochs with `--compile`, experiment 5 ends at {spread(ours)} % "
+        f"Trained for all 15 epochs with `--compile on`, experiment 5 ends at {spread(ours)} % "
         f"(n={len(ours)} seeds); without it, on another processor, at {spread(plain)} % "
         f"(n={len(plain)})."
     )

@@ -4,7 +4,8 @@ Every training gives the same results without this package, but for rounding.
 
 - ``memory_format``: the order of a model's maps in memory, for any device.
 - ``allocator``: where a CPU training's large blocks of memory come from.
-- ``compile``: a model through PyTorch's compiler, with what eva changes in it first.
+- ``compile``: whether a training is compiled, and a model through PyTorch's compiler.
+- ``targets``: one name for each operation, however a network calls it.
 - ``folding``: each BatchNorm goes into the convolution after it, in a compiled model.
 - ``cpu_dispatch``: which compiled models train by convolutions of our own on a CPU.
 - ``cpu_kernels``: those convolutions, in C++. They run on Linux; elsewhere PyTorch's do, and a

@@ -1,9 +1,9 @@
 """One name for each operation that eva rewrites, however a network calls it.
 
-One network calls :func:`torch.nn.functional.relu`, another ``x.relu()``, a third works in place, and
-one that was captured as a graph calls ``aten.relu.default``. Whatever rewrites what a network runs,
-:mod:`~eva.kernels.folding` and :mod:`~eva.kernels.cpu_dispatch`, knows the first of these names
-alone.
+One network calls :func:`torch.nn.functional.relu`, another ``x.relu()``, a third works in place,
+and one that was captured as a graph calls ``aten.relu.default``. Whatever rewrites what a network
+runs, :mod:`~eva.kernels.folding` and :mod:`~eva.kernels.cpu_dispatch`, knows the first of these
+names alone.
 """
 
 from __future__ import annotations
