@@ -100,7 +100,6 @@ def choose_path(
     why = _why_plain(images, total, bf16)
     if why is None:
         ours: list[bool] = []
-        forward: Forward = model
         try:
             forward = compile_model(model, len(images), ours)
             why = _why_unlike(model, forward, images, ours)
@@ -141,9 +140,10 @@ def compile_model(model: nn.Module, batch_size: int, ours: list[bool] | None = N
             ours.append(fits)
             if not fits:
                 return module.forward
-        fold(module)
         if fits:
             use_batch_last(module)
+            return module.forward
+        fold(module)
         inductor: Callable[..., Compiled] = torch._dynamo.lookup_backend("inductor")
         return inductor(module, inputs)
 

@@ -17,7 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from eva.kernels import cpu_kernels
-from eva.kernels.folding import affine_of, batch_affine, update_running
+from eva.kernels.cpu_kernels import Convolution, FoldedNorm, MaxPool, Norm
+from eva.kernels.folding import (
+    batch_affine,
+    fold,
+    sign_of_affine,
+    take_in_affine,
+    update_running,
+)
 from eva.kernels.targets import conv_arguments, pair
 
 CPU_CHANNELS = 24  # at most, of the inputs and of the outputs of a group; wider ones are oneDNN's
@@ -45,19 +52,18 @@ def use_batch_last(module: fx.GraphModule) -> None:
     """Hand a network that fits to our kernels: convolutions, max-pools, BatchNorms with their ReLU.
 
     Args:
-        module: That :func:`fits_cpu_kernel`, folded or not; changed in place.
+        module: That :func:`fits_cpu_kernel`; changed in place. Its BatchNorms are folded here.
     """
+    fold(module, _rewrite)
     ours = {F.conv2d: conv2d, F.max_pool2d: max_pool2d, F.batch_norm: batch_norm}
     for node in list(module.graph.nodes):
-        if node.target is batch_affine:
-            _read_relu_too(module.graph, node)
-        elif node.op == "call_function" and node.target in ours:
+        if node.op == "call_function" and node.target in ours:
             node.target = ours[node.target]
-            reader = next(iter(node.users), None)
-            if node.target is batch_norm and len(node.users) == 1 and _is_relu(reader):
+            readers = list(node.users)
+            if node.target is batch_norm and len(readers) == 1 and _is_relu(readers[0]):
                 node.kwargs = {**node.kwargs, "relu": True}
-                reader.replace_all_uses_with(node)
-                module.graph.erase_node(reader)
+                readers[0].replace_all_uses_with(node)
+                module.graph.erase_node(readers[0])
     module.graph.lint()
     module.recompile()
 
@@ -72,7 +78,7 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """:func:`torch.nn.functional.conv2d` by our kernel; stride and dilation must be 1."""
-    scores: Tensor = torch.ops.eva.conv(input, weight, bias, pair(padding)[0], groups)
+    scores: Tensor = Convolution.apply(input, weight, bias, pair(padding)[0], groups)
     return scores
 
 
@@ -90,7 +96,7 @@ def max_pool2d(
     square = side[0] == side[1] and step[0] == step[1] and _takes(input)
     plain = pair(padding) == (0, 0) and pair(dilation) == (1, 1)
     if square and plain and not ceil_mode and not return_indices:
-        return torch.ops.eva.max_pool(input, side[0], step[0])
+        return MaxPool.apply(input, side[0], step[0])
     return F.max_pool2d(  # type: ignore[call-overload]
         input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
@@ -112,14 +118,14 @@ def batch_norm(
     if _takes(input) and (training or running_mean is None or running_var is None):
         scale = input.new_ones(input.shape[1]) if weight is None else weight
         shift = torch.zeros_like(scale) if bias is None else bias
-        y, mean, var = torch.ops.eva.norm(input, scale, shift, eps, relu)
+        y, mean, var = Norm.apply(input, scale, shift, eps, relu)
         update_running(running_mean, running_var, mean, var, input, momentum)
         return y
     y = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     return F.relu(y) if relu else y
 
 
-def moments_and_affine(
+def folded_norm(
     x: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -128,42 +134,69 @@ def moments_and_affine(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
-    relu: bool = False,
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """What :func:`~eva.kernels.folding.batch_affine` gives of ``x`` or of its ReLU, which is first.
+    *,
+    conv_weight: Tensor,
+    conv_bias: Tensor | None,
+    groups: int,
+    relu: bool,
+    pooled: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The map that a convolution reads, its weights and its bias, with a BatchNorm folded into it.
 
-    Shapes:
-        x: (batch, C, H, W), the batch a multiple of 32.
+    The first arguments are those of :func:`torch.nn.functional.batch_norm`, whose input is ``x`` or
+    its ReLU; ``pooled`` says that a max-pool lies between it and the convolution.
     """
     if _takes(x) and (training or running_mean is None or running_var is None):
-        y, mean, var = torch.ops.eva.moments(x, relu)
+        gamma = x.new_ones(x.shape[1]) if weight is None else weight
+        beta = torch.zeros_like(gamma) if bias is None else bias
+        y, taken, moved, mean, var = FoldedNorm.apply(
+            x, gamma, beta, conv_weight, conv_bias, groups, eps, relu, pooled
+        )
         update_running(running_mean, running_var, mean, var, x, momentum)
-        return y, affine_of(mean, var, weight, bias, eps)
+        return y, taken, moved
     y = F.relu(x) if relu else x
     statistics = (running_mean, running_var, weight, bias, training, momentum, eps)
-    return y, batch_affine(y, *statistics)
+    affine = batch_affine(y, *statistics)
+    if pooled:
+        y, scale = sign_of_affine(affine, y)
+        affine = (scale, affine[1])
+    return y, *take_in_affine(affine, conv_weight, conv_bias, groups)
+
+
+def _rewrite(graph: fx.Graph, norm: fx.Node, pool: fx.Node | None, conv: fx.Node) -> bool:
+    """Put :func:`folded_norm` in the BatchNorm's place; False where the weights come after it."""
+    given = conv_arguments(conv)
+    weights = [value for value in (given["weight"], given["bias"]) if isinstance(value, fx.Node)]
+    if any(value.op not in ("placeholder", "get_attr") for value in weights):
+        return False
+    x: Any = norm.args[0]
+    relu = _is_relu(x)
+    with graph.inserting_before(norm):
+        found = graph.call_function(
+            folded_norm,
+            (x.args[0] if relu else x, *norm.args[1:]),
+            {
+                **norm.kwargs,
+                "conv_weight": given["weight"],
+                "conv_bias": given["bias"],
+                "groups": given["groups"],
+                "relu": relu,
+                "pooled": pool is not None,
+            },
+        )
+        y, weight, bias = (graph.call_function(getitem, (found, place)) for place in range(3))
+    norm.replace_all_uses_with(y)
+    graph.erase_node(norm)
+    if relu:
+        graph.erase_node(x)
+    rest = {name: given[name] for name in ("stride", "padding", "dilation", "groups")}
+    conv.args, conv.kwargs = conv.args[:1], {"weight": weight, "bias": bias, **rest}
+    return True
 
 
 def _takes(x: Tensor) -> bool:
     """Whether the kernels of norms and pools take a map."""
     return x.ndim == 4 and x.dtype is torch.float32 and len(x) % IMAGES == 0 and x.numel() > 0
-
-
-def _read_relu_too(graph: fx.Graph, affine: fx.Node) -> None:
-    """Have one kernel do a ReLU and the statistics of what it gives."""
-    x = affine.args[0]
-    relu = _is_relu(x)
-    source = x.args[0] if relu else x
-    with graph.inserting_before(affine):
-        both = graph.call_function(
-            moments_and_affine, (source, *affine.args[1:]), {**affine.kwargs, "relu": relu}
-        )
-        y, pair = (graph.call_function(getitem, (both, place)) for place in (0, 1))
-    affine.replace_all_uses_with(pair)
-    graph.erase_node(affine)
-    x.replace_all_uses_with(y, lambda user: user is not both)
-    if relu:
-        graph.erase_node(x)
 
 
 def _is_relu(node: Any) -> bool:

@@ -287,33 +287,73 @@ void combine(const Maps& s, const std::vector<Moments>& rows, float* mean, float
 
 extern "C" {
 
-// y is x, or its positive part where s->relu; mean and var are those of y.
-void moments(const Maps* s, const float* x, float* y, float* mean, float* var) {
+// y is x, or its positive part where s->relu, times the sign of its channel; mean and var are those
+// without the sign.
+void moments(const Maps* s, const float* x, const float* sign, float* y, float* mean, float* var) {
     std::vector<Moments> rows(s->channels * s->height);
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < s->channels * s->height; r++) {
         const float* from = x + r * s->length();
         float* to = y + r * s->length();
+        const float by = sign[r / s->height];
         for (long k = 0; k < s->length(); k += LANES) {
             const Lanes value = load(from + k);
-            store(to + k, s->relu ? positive(value) : value);
+            store(to + k, by * (s->relu ? positive(value) : value));
         }
         rows[r] = of_row(to, s->length());
+        rows[r].mean *= by;
     }
     combine(*s, rows, mean, var);
 }
 
-void moments_gradient(const Maps* s, const float* dy, const float* y, const float* mean,
-                      const float* dmean, const float* dvar, float* dx) {
+void moments_gradient(const Maps* s, const float* dy, const float* y, const float* sign,
+                      const float* mean, const float* dmean, const float* dvar, float* dx) {
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < s->channels * s->height; r++) {
         const long c = r / s->height, first = r * s->length();
         const float slope = 2 * dvar[c] / s->count(), shift = dmean[c] / s->count() - slope * mean[c];
         for (long k = first; k < first + s->length(); k += LANES) {
-            const Lanes value = load(y + k), d = load(dy + k) + slope * value + shift;
+            const Lanes value = sign[c] * load(y + k);
+            const Lanes d = sign[c] * load(dy + k) + slope * value + shift;
             store(dx + k, s->relu ? (value > 0 ? d : Lanes{}) : d);
         }
     }
+}
+
+// A norm before a convolution, in its weights: sizes are of a group, a kernel has `taps` weights.
+struct Fold { long groups, outputs, inputs, taps; };
+
+// The convolution of weights `taken` and `moved` does to y, the map as `moments` gives it, what the
+// one of `weight` and `bias` (or none) does to scale * map + shift, with scale = gamma / deviation
+// and shift = beta - mean * scale.
+void fold(const Fold* s, const float* weight, const float* bias, const float* sign,
+          const float* scale, const float* shift, float* taken, float* moved) {
+    for (long o = 0; o < s->groups * s->outputs; o++) {
+        moved[o] = bias == nullptr ? 0 : bias[o];
+        for (long i = 0; i < s->inputs; i++) {
+            const long c = o / s->outputs * s->inputs + i;
+            for (long t = 0; t < s->taps; t++) {
+                moved[o] += *weight * shift[c];
+                *taken++ = *weight++ * scale[c] * sign[c];
+            }
+        }
+    }
+}
+
+void fold_gradient(const Fold* s, const float* dtaken, const float* dmoved, const float* weight,
+                   const float* sign, const float* scale, const float* shift, float* dweight,
+                   float* dscale, float* dshift) {
+    std::fill_n(dscale, s->groups * s->inputs, 0.0f);
+    std::fill_n(dshift, s->groups * s->inputs, 0.0f);
+    for (long o = 0; o < s->groups * s->outputs; o++)
+        for (long i = 0; i < s->inputs; i++) {
+            const long c = o / s->outputs * s->inputs + i;
+            for (long t = 0; t < s->taps; t++, weight++, dtaken++) {
+                *dweight++ = *dtaken * scale[c] * sign[c] + dmoved[o] * shift[c];
+                dscale[c] += *dtaken * *weight * sign[c];
+                dshift[c] += dmoved[o] * *weight;
+            }
+        }
 }
 
 // y is scale * x + shift, or its positive part where s->relu, with scale = weight / deviation and

@@ -6,8 +6,7 @@ oneDNN fills the vectors of a processor with channels; with 9 of them, nearly ha
 
 Maps are (batch, channels, height, width), stored batch last: ``x.permute(1, 2, 3, 0)`` is
 contiguous. Those that are not are copied. All is float32, and the batch a multiple of 32.
-The operations are ``conv``, ``max_pool``, ``moments`` and ``norm`` of ``torch.ops.eva``. The last
-two read a map once for what PyTorch reads it several times: statistics, scale and ReLU.
+The norms read a map once for what PyTorch reads it several times: statistics, scale and ReLU.
 
 References:
     Zhang, Franchetti, Low: High Performance Zero-Memory Overhead Direct Convolutions, 2018 (sums
@@ -28,6 +27,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from eva.user_cache import writable_cache
 
@@ -99,205 +100,164 @@ def _stored(x: Tensor) -> Tensor:
     return x.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
 
 
-def _conv_sizes(x: Tensor, weight: Tensor, padding: int, groups: int) -> tuple[int, ...]:
-    batch, _, height, width = x.shape
-    outputs, inputs, side, _ = weight.shape
-    return batch, groups, inputs, height, width, outputs // groups, side, padding
+def _one(value: float) -> Tensor:
+    return torch.tensor(value)
 
 
-def _conv_result(
-    x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, groups: int
-) -> Tensor:
-    less = weight.shape[-1] - 1 - 2 * padding
-    return _empty(x, len(x), len(weight), x.shape[2] - less, x.shape[3] - less)
+class Convolution(Function):
+    """Of (batch, inputs, height, width) with (outputs, inputs / groups, side, side); stride 1."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, groups: int
+    ) -> Tensor:
+        """Maps (batch, outputs, rows, columns)."""
+        x, weight = _stored(x), weight.contiguous()
+        batch, _, height, width = x.shape
+        outputs, inputs, side, _ = weight.shape
+        ctx.sizes = batch, groups, inputs, height, width, outputs // groups, side, padding
+        ctx.save_for_backward(x, weight)
+        less = side - 1 - 2 * padding
+        y = _empty(x, batch, outputs, height - less, width - less)
+        _call("conv", ctx.sizes, x, weight, None if bias is None else bias.contiguous(), y)
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Of x, weight and bias, as far as they are wanted."""
+        x, weight = ctx.saved_tensors
+        dy, dx, dw, db = _stored(dy), None, None, None
+        if ctx.needs_input_grad[0]:
+            dx = _empty(x, *x.shape)
+            _call("conv_input_gradient", ctx.sizes, dy, weight, dx)
+        if ctx.needs_input_grad[1]:
+            dw = torch.empty_like(weight)
+            _call("conv_weight_gradient", ctx.sizes, x, dy, dw)
+        if ctx.needs_input_grad[2]:
+            db = dy.sum((0, 2, 3))
+        return dx, dw, db, None, None
 
 
-def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, groups: int) -> Tensor:
-    y = _conv_result(x, weight, bias, padding, groups)
-    sizes = _conv_sizes(x, weight, padding, groups)
-    stored, shift = _stored(x), None if bias is None else bias.contiguous()
-    _call("conv", sizes, stored, weight.contiguous(), shift, y)
-    return y
+class MaxPool(Function):
+    """The largest of each window of (batch, channels, height, width); square, unpadded windows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, side: int, stride: int) -> Tensor:
+        """Maps (batch, channels, rows, columns)."""
+        x = _stored(x)
+        rows, columns = ((length - side) // stride + 1 for length in x.shape[2:])
+        y = _empty(x, *x.shape[:2], rows, columns)
+        ctx.sizes = (*x.shape, side, stride, rows, columns)
+        ctx.save_for_backward(x, y)
+        _call("max_pool", ctx.sizes, x, y)
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Of x: all of a window's goes to the first of its largest."""
+        x, y = ctx.saved_tensors
+        dx = _empty(x, *x.shape)
+        _call("max_pool_gradient", ctx.sizes, _stored(dy), x, y, dx)
+        return dx, None, None
 
 
-def _conv_input_gradient(
-    dy: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int
-) -> Tensor:
-    dx = _empty(x, *x.shape)
-    sizes = _conv_sizes(x, weight, padding, groups)
-    _call("conv_input_gradient", sizes, _stored(dy), weight.contiguous(), dx)
-    return dx
+class Norm(Function):
+    """A BatchNorm by the statistics of (batch, C, height, width), and a ReLU of it if asked."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The map, and mean and variance of ``x``, (C,) each."""
+        x, weight = _stored(x), weight.contiguous()
+        y, mean, var = _empty(x, *x.shape), torch.empty_like(weight), torch.empty_like(weight)
+        ctx.sizes, ctx.eps = (*x.shape, relu), _one(eps)
+        _call("norm", ctx.sizes, x, weight, bias.contiguous(), ctx.eps, y, mean, var)
+        ctx.mark_non_differentiable(mean, var)
+        ctx.save_for_backward(x, y, weight, mean, var)
+        return y, mean, var
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """Of x, weight and bias."""
+        x, y, weight, mean, var = ctx.saved_tensors
+        dx, dweight, dbias = _empty(x, *x.shape), torch.empty_like(mean), torch.empty_like(mean)
+        given = (_stored(dy), x, y, weight, mean, var, ctx.eps)
+        _call("norm_gradient", ctx.sizes, *given, dx, dweight, dbias)
+        return dx, dweight, dbias, None, None
 
 
-def _conv_weight_gradient(
-    dy: Tensor, x: Tensor, weight: Tensor, padding: int, groups: int
-) -> Tensor:
-    dw = weight.new_empty(weight.shape)
-    sizes = _conv_sizes(x, weight, padding, groups)
-    _call("conv_weight_gradient", sizes, _stored(x), _stored(dy), dw)
-    return dw
+class FoldedNorm(Function):
+    """A BatchNorm of a map, or of its ReLU, in the weights of the convolution that reads it.
 
+    Where a max-pool lies between the two, each channel has the sign of its scale: the largest of
+    ``scale * x + shift`` is where ``x`` is largest, or, with a negative scale, where ``-x`` is.
+    """
 
-def _pool_sizes(x: Tensor, y: Tensor, side: int, stride: int) -> tuple[int, ...]:
-    return (*x.shape, side, stride, *y.shape[2:])
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        groups: int,
+        eps: float,
+        relu: bool,
+        pooled: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The map that a convolution reads, its weights and bias, and statistics, (C,) each.
 
+        Args:
+            ctx: Of autograd.
+            x: (batch, C, height, width).
+            gamma: Weight of the norm, (C,).
+            beta: Its bias, (C,).
+            weight: Of the convolution, (outputs, C / groups, side, side).
+            bias: Its bias, (outputs,).
+            groups: Of the convolution.
+            eps: Of the norm.
+            relu: Whether the norm is of a ReLU of ``x``.
+            pooled: Whether a max-pool lies between.
+        """
+        x, weight = _stored(x), weight.contiguous()
+        outputs, inputs, side, _ = weight.shape
+        y, mean, var = _empty(x, *x.shape), torch.empty_like(gamma), torch.empty_like(gamma)
+        sign = torch.ones_like(gamma)
+        if pooled:
+            sign[gamma < 0] = -1
+        ctx.sizes = (*x.shape, relu)
+        ctx.fold = (groups, outputs // groups, inputs, side * side)
+        _call("moments", ctx.sizes, x, sign, y, mean, var)
+        inverse = (var + eps).rsqrt_()
+        scale = inverse * gamma
+        shift = beta - mean * scale
+        taken, moved = torch.empty_like(weight), weight.new_empty(outputs)
+        shifted = None if bias is None else bias.contiguous()
+        _call("fold", ctx.fold, weight, shifted, sign, scale, shift, taken, moved)
+        ctx.mark_non_differentiable(mean, var)
+        ctx.save_for_backward(y, gamma, weight, sign, mean, inverse, scale, shift)
+        return y, taken, moved, mean, var
 
-def _pool_result(x: Tensor, side: int, stride: int) -> Tensor:
-    rows, columns = ((length - side) // stride + 1 for length in x.shape[2:])
-    return _empty(x, *x.shape[:2], rows, columns)
-
-
-def _pool(x: Tensor, side: int, stride: int) -> Tensor:
-    y = _pool_result(x, side, stride)
-    _call("max_pool", _pool_sizes(x, y, side, stride), _stored(x), y)
-    return y
-
-
-def _pool_gradient(dy: Tensor, x: Tensor, y: Tensor, side: int, stride: int) -> Tensor:
-    dx = _empty(x, *x.shape)
-    sizes = _pool_sizes(x, y, side, stride)
-    _call("max_pool_gradient", sizes, _stored(dy), _stored(x), _stored(y), dx)
-    return dx
-
-
-def _map_sizes(x: Tensor, relu: bool) -> tuple[int, ...]:
-    return (*x.shape, relu)
-
-
-def _norm_result(x: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty(x, *x.shape), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
-
-
-def _moments(x: Tensor, relu: bool) -> tuple[Tensor, Tensor, Tensor]:
-    results = _norm_result(x)
-    _call("moments", _map_sizes(x, relu), _stored(x), *results)
-    return results
-
-
-def _moments_gradient(
-    dy: Tensor, dmean: Tensor, dvar: Tensor, y: Tensor, mean: Tensor, relu: bool
-) -> Tensor:
-    dx = _empty(y, *y.shape)
-    channels = (mean, dmean.contiguous(), dvar.contiguous())
-    _call("moments_gradient", _map_sizes(y, relu), _stored(dy), y, *channels, dx)
-    return dx
-
-
-def _norm(
-    x: Tensor, weight: Tensor, bias: Tensor, eps: float, relu: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    results = _norm_result(x)
-    channels = (weight.contiguous(), bias.contiguous(), torch.tensor(eps))
-    _call("norm", _map_sizes(x, relu), _stored(x), *channels, *results)
-    return results
-
-
-def _norm_gradient(
-    dy: Tensor,
-    x: Tensor,
-    y: Tensor,
-    weight: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    eps: float,
-    relu: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    results = _norm_result(x)
-    channels = (weight.contiguous(), mean, var, torch.tensor(eps))
-    _call("norm_gradient", _map_sizes(x, relu), _stored(dy), _stored(x), y, *channels, *results)
-    return results
-
-
-def _conv_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, _, *ctx.options = inputs
-    ctx.save_for_backward(x, weight)
-
-
-def _conv_backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    ops, wanted = torch.ops.eva, ctx.needs_input_grad
-    arguments = (dy, *ctx.saved_tensors, *ctx.options)
-    dx = ops.conv_input_gradient(*arguments) if wanted[0] else None
-    dw = ops.conv_weight_gradient(*arguments) if wanted[1] else None
-    return dx, dw, dy.sum((0, 2, 3)) if wanted[2] else None, None, None
-
-
-def _pool_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, *ctx.options = inputs
-    ctx.save_for_backward(x, output)
-
-
-def _pool_backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-    return torch.ops.eva.max_pool_gradient(dy, *ctx.saved_tensors, *ctx.options), None, None
-
-
-def _moments_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    y, mean, _ = output
-    ctx.relu = inputs[1]
-    ctx.save_for_backward(y, mean)
-
-
-def _moments_backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-    return torch.ops.eva.moments_gradient(*gradients, *ctx.saved_tensors, ctx.relu), None
-
-
-def _norm_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, _, *ctx.options = inputs
-    y, mean, var = output
-    ctx.mark_non_differentiable(mean, var)
-    ctx.save_for_backward(x, y, weight, mean, var)
-
-
-def _norm_backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-    found = torch.ops.eva.norm_gradient(dy, *ctx.saved_tensors, *ctx.options)
-    return (*found, None, None)
-
-
-_OPERATIONS: Any = torch.library.Library("eva", "DEF")  # type: ignore[no-untyped-call]
-_CONV = "int padding, int groups"
-_POOL = "int side, int stride"
-_THREE = "(Tensor, Tensor, Tensor)"
-for _signature, _run, _result in (
-    (f"conv(Tensor x, Tensor weight, Tensor? bias, {_CONV}) -> Tensor", _conv, _conv_result),
-    (
-        f"conv_input_gradient(Tensor dy, Tensor x, Tensor weight, {_CONV}) -> Tensor",
-        _conv_input_gradient,
-        lambda dy, x, *_: _empty(x, *x.shape),
-    ),
-    (
-        f"conv_weight_gradient(Tensor dy, Tensor x, Tensor weight, {_CONV}) -> Tensor",
-        _conv_weight_gradient,
-        lambda dy, x, weight, *_: weight.new_empty(weight.shape),
-    ),
-    (f"max_pool(Tensor x, {_POOL}) -> Tensor", _pool, _pool_result),
-    (
-        f"max_pool_gradient(Tensor dy, Tensor x, Tensor y, {_POOL}) -> Tensor",
-        _pool_gradient,
-        lambda dy, x, *_: _empty(x, *x.shape),
-    ),
-    (f"moments(Tensor x, bool relu) -> {_THREE}", _moments, _norm_result),
-    (
-        "moments_gradient(Tensor dy, Tensor dmean, Tensor dvar, Tensor y, Tensor mean, bool relu)"
-        " -> Tensor",
-        _moments_gradient,
-        lambda dy, dmean, dvar, y, *_: _empty(y, *y.shape),
-    ),
-    (
-        f"norm(Tensor x, Tensor weight, Tensor bias, float eps, bool relu) -> {_THREE}",
-        _norm,
-        _norm_result,
-    ),
-    (
-        "norm_gradient(Tensor dy, Tensor x, Tensor y, Tensor weight, Tensor mean, Tensor var, "
-        f"float eps, bool relu) -> {_THREE}",
-        _norm_gradient,
-        lambda dy, x, *_: _norm_result(x),
-    ),
-):
-    _OPERATIONS.define(_signature)
-    _name = _signature.partition("(")[0]
-    _OPERATIONS.impl(_name, _run, "CPU")
-    torch.library.register_fake(f"eva::{_name}", _result)
-torch.library.register_autograd("eva::conv", _conv_backward, setup_context=_conv_context)
-torch.library.register_autograd("eva::max_pool", _pool_backward, setup_context=_pool_context)
-torch.library.register_autograd("eva::moments", _moments_backward, setup_context=_moments_context)
-torch.library.register_autograd("eva::norm", _norm_backward, setup_context=_norm_context)
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(
+        ctx: Any, dy: Tensor, dtaken: Tensor, dmoved: Tensor, *_: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """Of x, gamma, beta, weight and bias."""
+        y, gamma, weight, sign, mean, inverse, scale, shift = ctx.saved_tensors
+        dweight = torch.empty_like(weight)
+        dscale, dshift = torch.empty_like(mean), torch.empty_like(mean)
+        dtaken, dmoved = dtaken.contiguous(), dmoved.contiguous()
+        given = (dtaken, dmoved, weight, sign, scale, shift)
+        _call("fold_gradient", ctx.fold, *given, dweight, dscale, dshift)
+        dscale -= mean * dshift
+        dvar = dscale * gamma * inverse**3 * -0.5
+        dx = _empty(y, *y.shape)
+        _call("moments_gradient", ctx.sizes, _stored(dy), y, sign, mean, -scale * dshift, dvar, dx)
+        dbias = dmoved if ctx.needs_input_grad[4] else None
+        return dx, dscale * inverse, dshift, dweight, dbias, None, None, None, None

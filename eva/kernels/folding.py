@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import getitem
 
 import torch
@@ -25,11 +26,16 @@ from eva.kernels.targets import conv_arguments, pair
 _UNPADDED = ((0, 0), ("valid", "valid"))
 
 
-def fold(module: fx.GraphModule) -> int:
+Rewrite = Callable[[fx.Graph, fx.Node, fx.Node | None, fx.Node], bool]
+
+
+def fold(module: fx.GraphModule, rewrite: Rewrite | None = None) -> int:
     """Fold each BatchNorm that only an unpadded convolution reads, straight or through a max-pool.
 
     Args:
         module: As :func:`eva.kernels.targets.normalize` leaves it; changed in place.
+        rewrite: Is tried first on a norm, the max-pool between, if any, and the convolution; where
+            it gives False, the norm is folded by PyTorch's operations.
 
     Returns:
         How many were folded.
@@ -43,7 +49,8 @@ def fold(module: fx.GraphModule) -> int:
         if pool is not None:
             reader = _only_reader(pool)
         if reader is not None and _is_unpadded_conv(reader):
-            _rewrite(module.graph, norm, pool, reader)
+            if rewrite is None or not rewrite(module.graph, norm, pool, reader):
+                _rewrite(module.graph, norm, pool, reader)
             folded += 1
     module.graph.lint()
     module.recompile()
@@ -71,13 +78,6 @@ def batch_affine(
         update_running(running_mean, running_var, mean, var, x, momentum)
     else:
         mean, var = running_mean, running_var
-    return affine_of(mean, var, weight, bias, eps)
-
-
-def affine_of(
-    mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Tensor, Tensor]:
-    """Scale and shift, (C,) each, by which a BatchNorm of such statistics changes its input."""
     scale = torch.rsqrt(var + eps)
     if weight is not None:
         scale = scale * weight

@@ -118,21 +118,46 @@ def test_a_norm_and_its_gradients_are_those_of_pytorch(
         torch.testing.assert_close(mine.double(), right, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("shape", [(32, 3, 5, 7), (96, 2, 4, 1)])
-def test_moments_and_their_gradients_are_those_of_pytorch(
-    kernels: Path, shape: tuple[int, ...], relu: bool
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_norm_folded_by_the_kernels_is_that_of_pytorch(
+    kernels: Path, groups: int, relu: bool, pooled: bool, training: bool
 ) -> None:
-    x = leaf(*shape)
-    exact = x.detach().double().requires_grad_()
-    y, mean, var = torch.ops.eva.moments(x, relu)
-    right = F.relu(exact) if relu else exact * 1
-    expected = (right, right.mean((0, 2, 3)), right.var((0, 2, 3), correction=0))
-    weights = [torch.randn_like(part) for part in (y, mean, var)]
-    (ours,) = torch.autograd.grad((y, mean, var), x, weights)
-    (theirs,) = torch.autograd.grad(expected, exact, [part.double() for part in weights])
-    for mine, their in zip((y, mean, var, ours), (*expected, theirs), strict=True):
-        torch.testing.assert_close(mine.double(), their, **TOLERANCE)
+    """Scales have both signs, and a max-pool lies between norm and convolution, or not."""
+    x, beta, bias = leaf(64, 4, 8, 7), leaf(4), leaf(6)
+    gamma = torch.tensor([0.7, -0.7, 1.3, -0.1], requires_grad=True)
+    weight = leaf(6, 4 // groups, 3, 3)
+    running = [torch.randn(4), torch.rand(4)]
+    leaves = (x, gamma, beta, weight, bias)
+    exact = [part.detach().double().requires_grad_() for part in leaves]
+    other = [part.double() for part in running]
+    y, taken, moved = cpu_dispatch.folded_norm(
+        x,
+        *running,
+        gamma,
+        beta,
+        training,
+        0.3,
+        1e-3,
+        conv_weight=weight,
+        conv_bias=bias,
+        groups=groups,
+        relu=relu,
+        pooled=pooled,
+    )
+    y = cpu_dispatch.max_pool2d(y, 2) if pooled else y
+    y = cpu_dispatch.conv2d(y, taken, moved, groups=groups)
+    right = F.relu(exact[0]) if relu else exact[0]
+    right = F.batch_norm(right, *other, *exact[1:3], training, 0.3, 1e-3)
+    right = F.max_pool2d(right, 2) if pooled else right
+    right = F.conv2d(right, exact[3], exact[4], groups=groups)
+    dy = torch.randn_like(y)
+    ours = torch.autograd.grad(y, leaves, dy)
+    theirs = torch.autograd.grad(right, exact, dy.double())
+    for mine, their in zip((y, *running, *ours), (right, *other, *theirs), strict=True):
+        torch.testing.assert_close(mine.double(), their, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -163,19 +188,11 @@ def test_what_is_not_a_number_stays_so(kernels: Path) -> None:
 def test_the_same_gradients_twice_to_the_bit(kernels: Path) -> None:
     x, weight = torch.randn(128, 9, 24, 24), torch.randn(9, 9, 3, 3)
     dy = torch.randn(128, 9, 22, 22)
-    first, *others = (torch.ops.eva.conv_weight_gradient(dy, x, weight, 0, 1) for _ in range(8))
-    assert all(torch.equal(first, other) for other in others)
-
-
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # opcheck's own
-def test_the_operations_keep_pytorchs_rules(kernels: Path) -> None:
-    convolution = (leaf(32, 4, 6, 5), leaf(6, 2, 3, 3), leaf(6), 1, 2)
-    torch.library.opcheck(torch.ops.eva.conv.default, convolution)
-    torch.library.opcheck(torch.ops.eva.max_pool.default, (leaf(32, 4, 6, 5), 2, 2))
-    torch.library.opcheck(torch.ops.eva.moments.default, (leaf(32, 4, 6, 5), True))
-    torch.library.opcheck(
-        torch.ops.eva.norm.default, (leaf(32, 4, 6, 5), leaf(4), leaf(4), 0.1, True)
+    weight.requires_grad_()
+    first, *others = (
+        torch.autograd.grad(cpu_dispatch.conv2d(x, weight), weight, dy)[0] for _ in range(8)
     )
+    assert all(torch.equal(first, other) for other in others)
 
 
 @pytest.mark.parametrize(
@@ -305,9 +322,10 @@ def test_a_compiled_network_computes_what_it_computes_without() -> None:
         weights = torch.randn_like(ours)
         (ours * weights).sum().backward()
     counts = {event.key: event.count for event in profile.key_averages()}
-    assert counts["eva::conv"] == counts["eva::conv_weight_gradient"] == 7
-    assert counts["eva::conv_input_gradient"] == 6  # the images want none
-    assert counts["eva::max_pool"] == counts["eva::max_pool_gradient"] == 1
+    assert counts["Convolution"] == counts["ConvolutionBackward"] == 7
+    assert counts["FoldedNorm"] == counts["FoldedNormBackward"] == 6
+    assert counts["MaxPool"] == counts["MaxPoolBackward"] == 1
+    assert not any(name.startswith(("aten::conv", "aten::batch_norm")) for name in counts)
     theirs = model(x)
     (theirs * weights).sum().backward()
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
