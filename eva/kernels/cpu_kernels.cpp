@@ -463,7 +463,7 @@ void max_pool(const Pool* s, const float* x, float* y) {
                         for (long j = 0; j < s->side; j++) {
                             const Lanes other = load(corner + (i * s->width + j) * s->batch);
                             // What is not a number is the largest, as it is to PyTorch.
-                            best = (other > best) | (other != other) ? other : best;
+                            best = ((other > best) | (other != other)) ? other : best;
                         }
                     store(y + ((c * s->rows + row) * s->columns + column) * s->batch + n, best);
                 }

@@ -123,7 +123,7 @@ class Convolution(Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """Of x, weight and bias, as far as they are wanted."""
         x, weight = ctx.saved_tensors
@@ -154,7 +154,7 @@ class MaxPool(Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """Of x: all of a window's goes to the first of its largest."""
         x, y = ctx.saved_tensors
@@ -180,7 +180,7 @@ class Norm(Function):
         return y, mean, var
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """Of x, weight and bias."""
         x, y, weight, mean, var = ctx.saved_tensors
@@ -244,7 +244,7 @@ class FoldedNorm(Function):
         return y, taken, moved, mean, var
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, dy: Tensor, dtaken: Tensor, dmoved: Tensor, *_: Tensor
     ) -> tuple[Tensor | None, ...]:

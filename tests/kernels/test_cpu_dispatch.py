@@ -380,6 +380,22 @@ def test_the_library_is_compiled_once(kernels: Path, monkeypatch: pytest.MonkeyP
         cpu_kernels.build(kernels.parent)
 
 
+@pytest.mark.parametrize("other", ["clang++", "aarch64-linux-gnu-g++"])
+def test_other_compilers_make_the_kernels(
+    other: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another one for this processor, and one for ARM, whose library can't be loaded here."""
+    if shutil.which(other) is None:
+        pytest.skip(f"there is no {other}")
+    monkeypatch.setenv("CXX", other)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    path = cpu_kernels.build(tmp_path)
+    if other == "clang++":
+        monkeypatch.setattr(cpu_kernels, "library", lambda library=ctypes.CDLL(str(path)): library)
+        x, weight = torch.randn(32, 3, 7, 6), torch.randn(4, 3, 3, 3)
+        torch.testing.assert_close(cpu_dispatch.conv2d(x, weight), F.conv2d(x, weight), **TOLERANCE)
+
+
 def test_a_compiled_training_gives_the_same_record_twice() -> None:
     data = load_mini()
     recipe = Recipe(epochs=1, batch_size=64, optimizer=SGD(lr=0.02))
