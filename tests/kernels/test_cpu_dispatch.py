@@ -391,7 +391,8 @@ def test_other_compilers_make_the_kernels(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
     path = cpu_kernels.build(tmp_path)
     if other == "clang++":
-        monkeypatch.setattr(cpu_kernels, "library", lambda library=ctypes.CDLL(str(path)): library)
+        library = ctypes.CDLL(str(path))
+        monkeypatch.setattr(cpu_kernels, "library", lambda: library)
         x, weight = torch.randn(32, 3, 7, 6), torch.randn(4, 3, 3, 3)
         torch.testing.assert_close(cpu_dispatch.conv2d(x, weight), F.conv2d(x, weight), **TOLERANCE)
 
