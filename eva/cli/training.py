@@ -108,7 +108,7 @@ def train_command(
         console.print(
             f"\n{trainer.run.parameters:,} parameters. {dataset.name} on {trainer.run.device.name} "
             f"({trainer.device}), {counted(recipe.epochs, 'epoch')} of "
-            f"{counted(trainer.steps_per_epoch, 'step')}.\nPath: {trainer.run.path}\n",
+            f"{counted(trainer.steps_per_epoch, 'step')}.\n{trainer.run.path}\n",
             markup=False,
             highlight=False,
             soft_wrap=True,

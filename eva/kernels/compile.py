@@ -84,7 +84,7 @@ def choose_path(
     """
     require_mode(mode)
     if mode == "off":
-        return Path(forward=model, compiled=False, why="plain, as asked.")
+        return Path(forward=model, compiled=False, why="Plain, as asked.")
     if mode == "on":
         forward = compile_model(model, len(images))
         try:
@@ -96,7 +96,7 @@ def choose_path(
                 f"this network can't be compiled: {_first_line(error)}",
                 "Train with --compile auto or off.",
             ) from error
-        return Path(forward=forward, compiled=True, why="compiled, as asked.")
+        return Path(forward=forward, compiled=True, why="Compiled, as asked.")
     why = _why_plain(images, total, bf16)
     if why is None:
         ours: list[bool] = []
@@ -109,9 +109,9 @@ def choose_path(
             why = f"compiling failed: {_first_line(error)}"
         if why is None:
             return Path(
-                forward=forward, compiled=True, why="compiled: eva's kernels take this network."
+                forward=forward, compiled=True, why="Compiled: eva's kernels take this network."
             )
-    return Path(forward=model, compiled=False, why=f"plain: {why}")
+    return Path(forward=model, compiled=False, why=f"Plain: {why}")
 
 
 def compile_model(model: nn.Module, batch_size: int, ours: list[bool] | None = None) -> Forward:

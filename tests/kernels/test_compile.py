@@ -70,13 +70,13 @@ def test_a_long_training_of_a_network_that_fits_is_compiled(
     fake(monkeypatch, [True], lambda scores: scores * 1)
     path = choose(build())
     assert path.compiled
-    assert path.why == "compiled: eva's kernels take this network."
+    assert path.why == "Compiled: eva's kernels take this network."
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"mode": "off"}, "plain, as asked"),
+        ({"mode": "off"}, "Plain, as asked"),
         ({"total": REPAID - 1}, "from 300,000 images on, and this training sees 299,999"),
         ({"bf16": True}, "eva's kernels are for float32"),
     ],
@@ -96,12 +96,12 @@ def test_a_network_that_the_kernels_do_not_take_whole_is_plain(
     fits: list[bool], here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake(monkeypatch, fits, lambda scores: scores)
-    assert "plain: eva's kernels are for networks without branches" in choose(build()).why
+    assert "Plain: eva's kernels are for networks without branches" in choose(build()).why
 
 
 def test_other_gradients_are_not_trained_with(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, [True], lambda scores: scores * 1.1)
-    assert choose(build()).why == "plain: compiled, its gradients are others."
+    assert choose(build()).why == "Plain: compiled, its gradients are others."
 
 
 def test_a_compiler_that_fails_costs_a_line(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_compiler_that_fails_costs_a_line(here: None, monkeypatch: pytest.Monk
         raise RuntimeError("no such header\nand much more")
 
     fake(monkeypatch, [], broken)
-    assert choose(build()).why == "plain: compiling failed: no such header"
+    assert choose(build()).why == "Plain: compiling failed: no such header"
     monkeypatch.setattr(compiling, "compile_model", lambda model, size: broken)
     with pytest.raises(DeviceError, match="can't be compiled: no such header"):
         choose(build(), mode="on")
@@ -117,7 +117,7 @@ def test_a_compiler_that_fails_costs_a_line(here: None, monkeypatch: pytest.Monk
 
 def test_without_kernels_here_it_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "why_not_here", lambda: "there is no g++.")
-    assert choose(build()).why == "plain: there is no g++."
+    assert choose(build()).why == "Plain: there is no g++."
 
 
 def test_there_are_three_modes() -> None:
@@ -144,7 +144,7 @@ def test_short_trainings_are_plain_and_say_so() -> None:
     recipe = Recipe(epochs=2, batch_size=64)
     run = Trainer(Net((4, 4, 4, 8, 8, 8)), recipe, data, device="cpu").run
     assert not run.device.compiled
-    assert run.path.startswith("plain: compiling repays itself from 300,000 images on")
+    assert run.path.startswith("Plain: compiling repays itself from 300,000 images on")
 
 
 def rewritten(model: nn.Module, images: Tensor) -> tuple[Tensor, list[fx.GraphModule]]:

@@ -193,9 +193,9 @@ def test_a_study_goes_on_the_way_it_began(
 ) -> None:
     out = tmp_path / "out"
     study_of(submission, out, seeds=1, epochs=1)
-    assert Run.load(out / "seed0.json").path.startswith("plain: compiling repays itself")
+    assert Run.load(out / "seed0.json").path.startswith("Plain: compiling repays itself")
     study_of(submission, out, seeds=2, epochs=1)
-    assert Run.load(out / "seed1.json").path == "plain, as asked."
+    assert Run.load(out / "seed1.json").path == "Plain, as asked."
 
 
 def test_two_processes_never_work_in_one_folder(

@@ -343,7 +343,7 @@ class _Progress(Callback):
             f"Training {run.submission}: {counted(run.recipe.epochs, 'epoch')} of "
             f"{counted(trainer.steps_per_epoch, 'step')} on {run.device.name} ({trainer.device})."
         )
-        self._show(f"Path: {run.path}")
+        self._show(run.path)
         if run.rows:
             self._show(f"Going on after epoch {run.rows[-1].epoch + 1}.")
 
