@@ -270,6 +270,19 @@ class _Holdings:
         own = self.by_module.setdefault(id(owner), [])
         direct = [p for p in module._parameters.values() if p is not None]
         if module is owner:
+            for key, parameter in module._parameters.items():
+                if parameter is None or id(parameter) in self._used or not self._whole:
+                    continue
+                row = Row(
+                    name=f"{name}.{key}".lstrip("."),
+                    type="Parameter",
+                    depth=self._depths[id(owner)] + 1,
+                    leaf=True,
+                    note=NEVER_USED,
+                )
+                draft = _Draft(row=row, parameters=[parameter], idle=True)
+                self.idle.append(_Idle(draft=draft, owner=id(owner), after=id(owner)))
+                direct = [p for p in direct if p is not parameter]
             own += direct
         else:
             own += [p for p in direct if id(p) in self._used]

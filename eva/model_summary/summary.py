@@ -20,6 +20,21 @@ from eva.rf import Trace, trace
 from eva.rf.tracing.inputs import Dtype, Inputs, Size, checked_model
 from eva.rf.tracing.isolate import collector_paused
 
+_BATCH = "Sizes may have the batch in front, (8, 3, 32, 32); counts are for one image."
+# Keywords of torchinfo and torchsummary -> what does the same here.
+ELSEWHERE = {
+    "input_data": "Write inputs=[...], or inputs={'name': value}; one tensor may come alone.",
+    "col_names": "Write columns=('output', 'params', 'kernel', ...); see eva.model_summary.Column.",
+    "dtypes": "Write dtype=torch.long, or dtype=[...], one for each input.",
+    "device": "Nothing is moved: the model runs without numbers, wherever its weights are.",
+    "verbose": "Nothing is printed unasked: print(eva.summary(...)).",
+    "batch_dim": _BATCH,
+    "batch_size": _BATCH,
+    "row_settings": "print(found.render('rich')) names modules and indents them by depth.",
+    "col_width": "Columns are as wide as what they hold.",
+    "cache_forward_pass": "Keep what summary() returns: it can be printed in any format.",
+}
+
 
 class ModelForwardError(ForwardError):
     """The forward pass failed; ``summary`` holds the layers up to the failing one."""
@@ -43,6 +58,7 @@ def summary(
     ops: bool = False,
     columns: Sequence[Column | str] = DEFAULT_COLUMNS,
     depth: int | None = None,
+    **others: object,
 ) -> Summary:
     """Summarize a model by running it once, without numbers and without changing it.
 
@@ -63,12 +79,20 @@ def summary(
         ops: Show the operations that modules call as functions as rows of their own.
         columns: See :class:`Column`.
         depth: Of the deepest rows; None for all.
+        others: None: a keyword of another library is refused, with the name that it has here.
 
     Raises:
-        InputSizeError: The size is malformed, or a column or depth is unknown.
+        InputSizeError: The size is malformed, or a keyword, mode, column or depth is unknown.
         ModelForwardError: The forward pass failed: names the layer, what it got and expected,
             and what to try; its ``summary`` holds the layers up to there.
     """
+    for key in others:
+        raise InputSizeError(
+            f"summary() has no keyword {key!r}.",
+            ELSEWHERE.get(key, "Arguments of forward go into inputs={'name': value, ...}."),
+        )
+    if mode not in ("eval", "train"):
+        raise InputSizeError(f"There is no mode {mode!r}.", "Modes are 'eval' and 'train'.")
     chosen = tuple(parse_column(column) for column in columns)
     if depth is not None and depth < 0:
         raise InputSizeError(f"a depth of {depth} shows nothing.", "Use 0 or more, or None.")

@@ -80,7 +80,7 @@ class Line:
     @functools.cached_property
     def hollow(self) -> bool:
         """Whether some unit sees nothing."""
-        return any(not m for m in self.masks.flat)
+        return not self.masks.astype(bool).all()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -399,7 +399,7 @@ class Algebra:
         kept: list[Fields] = []
         number: dict[Any, int] = {}
         index = np.zeros(len(groups), dtype=np.int64)
-        for old in np.unique(which).tolist():
+        for old in sorted(set(which.ravel().tolist())):
             key = tuple(
                 (axis, tuple((t.dims, id(t.line)) for t in terms))
                 for axis, terms in groups[old].items()
@@ -600,10 +600,19 @@ class Algebra:
         two are the same, and only one is kept.
         """
         local = local.local or local
-        same = len(state.groups) == len(local.groups) == 1 and all(
-            [(t.dims, id(t.line)) for t in state.groups[0].get(axis, ())]
-            == [(t.dims, id(t.line)) for t in terms]
-            for axis, terms in local.groups[0].items()
+        a, b = state.which, local.which
+        same = (
+            len(state.groups) == len(local.groups)
+            and (a is b or (a and b and a[0] == b[0] and np.array_equal(a[1], b[1])))
+            and all(
+                g is other
+                or all(
+                    [(t.dims, id(t.line)) for t in g.get(axis, ())]
+                    == [(t.dims, id(t.line)) for t in terms]
+                    for axis, terms in other.items()
+                )
+                for g, other in zip(state.groups, local.groups, strict=True)
+            )
         )
         return replace(state, local=None if same else local)
 
@@ -635,12 +644,17 @@ class Algebra:
 
     def bounded(self, state: Seen, cause: str, status: Status = Status.BOUND) -> Seen:
         """The same sets as an upper bound only."""
-        return self.mapped(
-            state,
-            state.shape,
-            lambda t: Term(t.dims, self.weaken(t.line, status, cause)),
-            which=lambda dims, index: (dims, index),
-        )
+        key = ("bounded", id(state), cause, status)
+        if key not in self._memo:
+            weak = self.mapped(
+                state,
+                state.shape,
+                lambda t: Term(t.dims, self.weaken(t.line, status, cause)),
+                which=lambda dims, index: (dims, index),
+            )
+            self._memo[key] = (weak, state)
+        weaker: Seen = self._memo[key][0]
+        return weaker
 
     def whole(
         self,
@@ -655,35 +669,40 @@ class Algebra:
         Images of a batch are taken to stay apart where the first dimension stays the same, unless
         ``apart`` is false.
         """
-        lines: dict[Axis, list[Line]] = {}
+        lines: dict[Axis, dict[int, Line]] = {}
         own: dict[Axis, tuple[Term, ...]] = {}
         batch = met(states)
         if not apart or batch != 0 or not shape or any(s.shape[:1] != shape[:1] for s in states):
             batch = LOST
-        for s in states:
-            for g in s.groups:
-                for a, ts in g.items():
-                    if a.dim == 0 and batch == 0:  # the images of a batch stay apart
-                        apart_still = [self._in_front(t) for t in ts]
-                        own[a] = self.terms(a, [*own.get(a, ()), *apart_still])
-                    else:
-                        lines.setdefault(a, []).extend(t.line for t in ts)
-        fields = {
-            a: (
-                Term(
-                    (),
-                    Line(
-                        masks=scalar(full(a)),
-                        window=None,
-                        status=worst((status, *(ln.status for ln in seen))),
-                        causes=frozenset({cause}).union(*(ln.causes for ln in seen)),
-                    ),
-                ),
+        for g in {id(g): g for s in states for g in s.groups}.values():
+            for a, ts in g.items():
+                if a.dim == 0 and batch == 0:  # the images of a batch stay apart
+                    apart_still = [self._in_front(t) for t in ts]
+                    own[a] = self.terms(a, [*own.get(a, ()), *apart_still])
+                else:
+                    lines.setdefault(a, {}).update((id(t.line), t.line) for t in ts)
+        fields: dict[Axis, tuple[Term, ...]] = {}
+        for a, seen in lines.items():
+            if seen:
+                least = worst((status, *(ln.status for ln in seen.values())))
+                causes = frozenset({cause}).union(*(ln.causes for ln in seen.values()))
+                fields[a] = (Term((), self._whole_line(a, least, causes)),)
+        if own:
+            return Seen(shape=shape, groups=({**fields, **own},), batch=batch)
+        key = ("whole", *((a, id(ts[0].line)) for a, ts in fields.items()))
+        if key not in self._memo:  # the same fields again are one object: unions with them too
+            self._memo[key] = fields
+        return Seen(shape=shape, groups=(self._memo[key],), batch=batch)
+
+    def _whole_line(self, axis: Axis, status: Status, causes: frozenset[str]) -> Line:
+        """All of an axis, for any unit."""
+        key = ("whole line", axis, status, causes)
+        if key not in self._memo:
+            self._memo[key] = Line(
+                masks=scalar(full(axis)), window=None, status=status, causes=causes
             )
-            for a, seen in lines.items()
-            if seen
-        }
-        return Seen(shape=shape, groups=({**fields, **own},), batch=batch)
+        line: Line = self._memo[key]
+        return line
 
     def _in_front(self, term: Term) -> Term:
         """The term along the first dimension alone: which image, wherever in it."""
@@ -793,6 +812,8 @@ class Algebra:
             return replace(state, shape=shape)
         if groups == 1:
             return self.reduce(state, (1,), keep=count)
+        if groups == count == state.shape[1]:
+            return state  # each channel stays for itself
         if state.which is None or state.which[0] != (1,) or self.varies(state, 1):
             first, rest = state.shape[0], state.shape[2:]
             parts = self.reshape(state, (first, groups, state.shape[1] // groups, *rest))

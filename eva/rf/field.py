@@ -16,6 +16,7 @@ from eva.rf.algebra import LIMIT, Algebra, Axis, Fields, Line, Seen, Status, Ter
 from eva.rf.geometry import effective_padding
 from eva.rf.gradients.check import FieldCheck
 
+FEW = 1024  # positions of an axis
 Hull = tuple[int, int] | None  # first and last position seen, both included
 
 
@@ -416,7 +417,11 @@ def _united(terms: Sequence[Term], shape: tuple[int, ...]) -> Term:
 
 def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> AxisField:
     masks = line.masks.reshape(-1).tolist()
-    hulls = tuple([_hull(m) for m in masks])
+    # Many units see the same. Numbers of many bits are slow to compare and hash alike when shifted.
+    keys = masks if axis.size <= FEW else list(map(id, masks))
+    different = dict(zip(keys, masks, strict=True))
+    known = {key: _hull(m) for key, m in different.items()}
+    hulls = tuple([known[key] for key in keys])
     status = line.status
     window = line.window
     jump: Fraction | None
@@ -425,14 +430,14 @@ def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> Axi
         size, smallest, density = window.size, window.min_size, window.density
         jump, start = window.jump, window.start
     else:
-        spans = [0 if h is None else h[1] - h[0] + 1 for h in hulls]
-        size, smallest = max(spans), min(spans)
-        seen = max((m.bit_count() for m, s in zip(masks, spans, strict=True) if s == size))
+        spans = {key: 0 if h is None else h[1] - h[0] + 1 for key, h in known.items()}
+        size, smallest = max(spans.values()), min(spans.values())
+        seen = max(different[key].bit_count() for key, s in spans.items() if s == size)
         density = Fraction(seen, size) if size else Fraction(0)
-        still = len(set(hulls)) == 1
+        still = len(set(known.values())) == 1
         jump = Fraction(0) if still else None
         start = Fraction(hulls[0][0] + hulls[0][1], 2) if still and hulls[0] else None
-        if status is Status.EXACT and all(m == full(axis) for m in masks):
+        if status is Status.EXACT and all(m == full(axis) for m in different.values()):
             status = Status.WHOLE_INPUT
     return AxisField(
         input=name,

@@ -97,6 +97,29 @@ def test_parameters_of_the_model_itself_and_of_lists_are_listed() -> None:
     assert "ParameterList" in str(found)
 
 
+class Leftover(nn.Module):
+    """A parameter that forward never uses, and one of which only a number is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(7))
+        self.scale = nn.Parameter(torch.ones(()))
+        self.inner = nn.Linear(4, 4)
+        self.inner.extra = nn.Parameter(torch.ones(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) * self.scale.item()
+
+
+def test_parameters_that_nothing_uses_have_rows_of_their_own() -> None:
+    found = summary(Leftover(), (4,))
+    rows = {r.name: (r.params, r.note) for r in found.rows if r.type == "Parameter"}
+    assert rows == {"table": (7, "never used"), "inner.extra": (2, "never used")}
+    assert (row(found, "inner").own_params, found.rows[0].own_params) == (20, 1)
+    assert adds_up(found)
+    assert any("9 parameters of `table`, `inner.extra` never ran" in note for note in found.notes)
+
+
 def test_what_was_used_without_being_called_belongs_to_its_caller() -> None:
     found = summary(nn.TransformerEncoderLayer(16, 2, 32), (5, 16))
     attention = row(found, "self_attn")

@@ -356,3 +356,23 @@ def test_sizes_are_read_as_people_write_them() -> None:
     for text in ("", "1x", "axb", "1x-2", "1x0x2", "1.5x2"):
         with pytest.raises(InputSizeError):
             parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"input_data": torch.rand(1, 1, 8, 8)}, "inputs="),
+        ({"col_names": ("kernel_size",)}, "columns="),
+        ({"verbose": 0}, "print"),
+        ({"device": "cuda"}, "Nothing is moved"),
+        ({"dtypes": [torch.long]}, "dtype="),
+        ({"batch_dim": 0}, "batch in front"),
+        ({"row_settings": ["depth"]}, "render"),
+        ({"x": torch.rand(1, 1, 8, 8)}, "inputs={"),
+        ({"mode": "same"}, "'eval' and 'train'"),
+    ],
+)
+def test_keywords_of_other_libraries_say_what_ours_are(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InputSizeError) as caught:
+        summary(nn.Conv2d(1, 2, 3), (1, 8, 8), **given)
+    assert says in str(caught.value)

@@ -81,6 +81,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
     "permuted": lambda x: x.permute(0, 2, 3, 1),
     "sliced": lambda x: x[:, ::2, 1:],
+    "permuted and sliced": lambda x: x.permute(0, 3, 1, 2)[:, ::2, 1:],
     "expanded": lambda x: x[:, :1].expand(-1, 4, -1, -1),
     "double": lambda x: x.double(),
     "half": lambda x: x.half(),
@@ -121,6 +122,10 @@ OTHERS: dict[str, Callable[[Tensor], Any]] = {
     "linear": lambda x: F.linear(x[0, 0], x.new_empty(5, x.shape[-1]), x.new_empty(5)),
     "upsampled": lambda x: F.interpolate(x, scale_factor=1.5, mode="bilinear"),
     "upsampled to a size": lambda x: F.interpolate(x, (7, 9), mode="bilinear"),
+    "bicubic": lambda x: F.interpolate(x, (7, 9), mode="bicubic"),
+    "sampled at a grid": lambda x: F.grid_sample(
+        x, x.new_empty(len(x), 3, 5, 2), align_corners=False
+    ),
     "stacked": lambda x: (torch.stack([x, x]), torch.stack([x, x], 2), torch.stack([x], -1)),
 }
 
@@ -128,7 +133,7 @@ OTHERS: dict[str, Callable[[Tensor], Any]] = {
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "whole numbers"])
 @pytest.mark.parametrize("name", OTHERS)
 def test_operations_that_mix(name: str, layout: str) -> None:
-    x = LAYOUTS[layout](meta(2, 4, 6, 6))
+    x = LAYOUTS[layout](meta(2, 4, 6, 8))
     with Compared() as compared:
         OTHERS[name](x)
     assert compared.plain or layout != "plain"

@@ -1,6 +1,7 @@
 """What outsiders met: inputs joined, windows, numbers that leave PyTorch, masks, sizes, norms."""
 
 import io
+from collections import UserDict
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +106,25 @@ def test_what_depends_on_numbers_that_left_is_data_dependent(function: Callable[
 @pytest.mark.parametrize("name", ["item", "float", "numpy", "array", "tolist"])
 def test_the_whole_of_what_left_may_be_seen(name: str) -> None:
     assert rf.receptive_field(Net(dict(LEAVING)[name]), (1, 6, 6)).size == (6, 6)
+
+
+to_capsule = torch.utils.dlpack.to_dlpack
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, x: torch.from_dlpack(to_capsule(x.flip(2).contiguous())),
+        lambda m, x: torch.utils.dlpack.from_dlpack(to_capsule(x.clone())).flip(2) * 2,
+        lambda m, x: torch.from_dlpack(to_capsule(x)).roll(1, 2),
+        lambda m, x: torch.from_dlpack(x.flip(2).contiguous()),
+    ],
+)
+def test_memory_that_comes_back_through_a_capsule_is_what_left(
+    function: Callable[..., Any],
+) -> None:
+    field = rf.receptive_field(Net(function), (1, 6, 6))
+    assert (field.size, field.status) == ((6, 6), Status.DATA_DEPENDENT)
 
 
 def reversed_in_memory(m: Any, x: torch.Tensor) -> torch.Tensor:
@@ -375,6 +395,25 @@ def test_flex_attention_has_a_rule() -> None:
         assert (field.size, field.status) == ((8,), status)
 
 
+def test_numbers_rolled_as_one_line() -> None:
+    field = rf.receptive_field(Net(lambda m, x: torch.roll(x[0], 7)), (2, 3, 4))
+    assert field.status is Status.EXACT
+    assert field.output_shape == (2, 3, 4)
+    rolled = torch.arange(24).roll(7).view(2, 3, 4)
+    for c, r, k in ((0, 0, 0), (0, 2, 3), (1, 0, 1), (1, 1, 2)):
+        at = int(rolled[c, r, k]) % 12
+        assert field.region((c, r, k) if 0 in field.unit_dims else (r, k)) == (
+            slice(at // 4, at // 4 + 1), slice(at % 4, at % 4 + 1)
+        )  # fmt: skip
+
+
+def test_a_bilinear_layer_has_a_rule() -> None:
+    model = Net(lambda m, a, b: m.mix(a.mT, b.mT), mix=nn.Bilinear(4, 5, 2))
+    field = rf.receptive_field(model, [(4, 6), (5, 6)])
+    assert field.status is Status.EXACT
+    assert field.region((2, 0)) == (slice(2, 3), slice(2, 3))
+
+
 def test_a_turned_map_has_a_rule() -> None:
     field = rf.receptive_field(
         Net(lambda m, x: F.avg_pool2d(torch.rot90(x, 1, (2, 3)), 2)), (1, 8, 6)
@@ -448,6 +487,48 @@ def test_a_field_checks_itself_and_finds_a_false_rule() -> None:
     stored = rf.ReceptiveField.from_json(rf.receptive_field(small(), (1, 12, 12)).to_json())
     with pytest.raises(ForwardError, match="does not know its model"):
         stored.check()
+
+
+# -- what forward takes and returns ----------------------------------------------------------------
+
+
+class Batch:
+    """A plain object, as libraries of graphs and of language pass around."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        self.x, self.itself = x, self
+
+
+GIVEN: list[tuple[Callable[..., Any], Any]] = [
+    (lambda m, b: m.conv(b["x"]), [{"x": torch.rand(1, 2, 8)}]),
+    (lambda m, b: m.conv(b["x"]), {"x": torch.rand(1, 2, 8)}),
+    (lambda m, b: m.conv(b["x"]), [UserDict(x=torch.rand(1, 2, 8))]),
+    (lambda m, b: UserDict(out=m.conv(b["x"])), [UserDict(x=torch.rand(1, 2, 8))]),
+    (lambda m, b: Batch(m.conv(b.x)), [Batch(torch.rand(1, 2, 8))]),
+]
+
+
+class Takes(Net):
+    def forward(self, batch: Any) -> Any:
+        return self.function(self, batch)
+
+
+@pytest.mark.parametrize(("function", "inputs"), GIVEN)
+def test_tensors_inside_of_mappings_and_objects_are_seen(
+    function: Callable[..., Any], inputs: Any
+) -> None:
+    found = rf.trace(Takes(function, conv=nn.Conv1d(2, 2, 3)), inputs=inputs)
+    assert (found.field().size, found.device_fallback) == ((3,), None)
+
+
+def test_without_a_tensor_there_is_nothing_to_see() -> None:
+    with pytest.raises(ForwardError, match="No tensor was found"):
+        rf.receptive_field(Takes(lambda m, b: torch.ones(1, 3)), inputs=["words"])
+    model = small()
+    model.register_module("idle", nn.Identity())
+    model.forward = nn.Sequential(*model[:3]).forward  # type: ignore[method-assign]
+    with pytest.raises(ForwardError, match="did not run"):
+        rf.receptive_field(model, (1, 12, 12), source="idle")
 
 
 # -- sizes ---------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ def choose(op: Op) -> Geometry:
     rank = len(shape)
     short = op.name.removeprefix("aten.")
     picks: dict[int, Sequence[int]] = {}
+    given = op.args.get("shifts", ())
+    shifts = given if isinstance(given, (list, tuple)) else [given]
     if short == "slice":
         d = op["dim"] % rank
         picks[d] = range(shape[d])[slice(op["start"], op["end"], op["step"])]
@@ -80,8 +82,7 @@ def choose(op: Op) -> Geometry:
     elif short == "flip":
         picks = {d: range(shape[d] - 1, -1, -1) for d in dims_of(op, "dims")}
     elif short == "roll":
-        shifts = op["shifts"] if isinstance(op["shifts"], (list, tuple)) else [op["shifts"]]
-        for d, by in zip(op["dims"], shifts, strict=True):
+        for d, by in zip(op["dims"], shifts if op["dims"] else (), strict=True):
             picks[d % rank] = [(i - by) % shape[d % rank] for i in range(shape[d % rank])]
     else:
         lead = len(op["repeats"]) - rank
@@ -92,6 +93,11 @@ def choose(op: Op) -> Geometry:
         }
 
     def apply(algebra: Algebra, state: Seen, op: Op) -> Seen:
+        if short == "roll" and not op["dims"]:  # all numbers as one line
+            count = math.prod(shape)
+            line = algebra.reshape(state, (count,))
+            turned = algebra.take(line, 0, [(i - shifts[0]) % count for i in range(count)])
+            return algebra.reshape(turned, shape)
         for d, positions in picks.items():
             state = algebra.take(state, d, positions, drop=short == "select")
         return algebra.broadcast(state, op.outputs[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from eva.rf.algebra import Algebra, Seen, Status
 from eva.rf.aten.base import rule, with_weights
 from eva.rf.rules import (
@@ -66,6 +68,27 @@ def addmm(op: Op) -> Geometry:
         states = [product(algebra, a, b, op.outputs[0]), extra.state]
         known = [s for s in states if s is not None]
         return [algebra.join(known, op.outputs[0]) if known else None]
+
+    return apply
+
+
+@rule("_trilinear")
+def trilinear(op: Op) -> Geometry:
+    """Three tensors multiplied by broadcasting, and summed over some dimensions."""
+
+    def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
+        shapes, parts = [], []
+        for number, t in enumerate(op.tensors, start=1):
+            shape = list(t.shape)
+            for d in sorted(op[f"expand{number}"]):
+                shape.insert(d, 1)
+            shapes.append(tuple(shape))
+            if t.state is not None:
+                parts.append(algebra.reshape(t.state, tuple(shape)))
+        together = algebra.join(parts, np.broadcast_shapes(*shapes))
+        out = algebra.reduce(together, op["sumdim"], keep=None)
+        plain = all(t.zeros is None for t in op.tensors)
+        return [out if plain else algebra.bounded(out, MASKED)]
 
     return apply
 

@@ -163,7 +163,7 @@ class Trace:
         """Receptive field of the output, or of a layer's (last call's) output.
 
         Raises:
-            ForwardError: No such layer ran, or it returned no tensor.
+            ForwardError: No such layer ran, it returned no tensor, or there is nothing to see.
         """
         if layer is None or layer == "":
             if not self.outputs:
@@ -185,6 +185,16 @@ class Trace:
 
     def _asking(self, rf: ReceptiveField, layer: str | None) -> ReceptiveField:
         """The field, able to ask gradients about itself."""
+        if not rf.axes and self.source is not None:
+            raise ForwardError(
+                f"The layer {self.source!r} did not run, so nothing sees its output.",
+                "Name a layer that forward() uses.",
+            )
+        if not rf.axes:
+            raise ForwardError(
+                "No tensor was found in the inputs, so there is nothing to see.",
+                "Give tensors, or lists, dicts or objects that hold them as attributes.",
+            )
 
         def ask(asked: ReceptiveField, units: int, seed: int) -> FieldCheck:
             if self.model is None:

@@ -9,6 +9,7 @@ zero, no parameters make it anything else.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 TWIN = "_eva_twin"  # attribute of a constant tensor: its Twin, or None where nothing is known
 LARGEST = 1 << 20  # numbers of a constant that are followed
 CONSTANTS_BUDGET = 1 << 26  # numbers of all constants of one forward pass
+SHIFTS = 1 << 12  # parameters that get different random numbers
 
 
 class Twin(NamedTuple):
@@ -65,6 +67,14 @@ LIKE = {"ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_fu
 FRESH = {"empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided"}
 
 
+@functools.cache
+def _random_numbers() -> Tensor:
+    """Drawn once, for drawing them anew takes longer than all else that is done with a layer."""
+    with _disable_current_modes():
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(LARGEST + SHIFTS, generator=generator) + 0.5
+
+
 class Constants:
     """The twins of one forward pass.
 
@@ -75,6 +85,7 @@ class Constants:
     def __init__(self, own: Callable[[Tensor], Tensor | None]) -> None:
         self.own = own
         self.left = CONSTANTS_BUDGET
+        self.drawn = 0
 
     def twin(self, tensor: Tensor) -> Twin | None:
         """What is known of a constant; None if nothing, so that nothing is taken to be zero."""
@@ -92,12 +103,18 @@ class Constants:
             return None
         with _disable_current_modes():
             if isinstance(real, nn.Parameter) and real.is_floating_point():
-                return Twin(torch.rand(real.shape, dtype=real.dtype) + 0.5, True)
+                return Twin(self._stand_in(real), True)
             if real.device.type == "meta":
                 return None
             numbers = real.detach().cpu().clone()
             unwritten = real is not tensor and numbers.ndim > 0 and not bool(numbers.any())
             return None if unwritten else Twin(numbers)
+
+    def _stand_in(self, parameter: Tensor) -> Tensor:
+        """Random numbers between a half and one and a half: other ones for each parameter."""
+        self.drawn = (self.drawn + 1) % SHIFTS
+        part = _random_numbers().narrow(0, self.drawn, parameter.numel())
+        return part.to(parameter.dtype, copy=True).view(parameter.shape)
 
     def _fits(self, tensor: Tensor) -> bool:
         if tensor.is_nested or tensor.layout != torch.strided or tensor.is_quantized:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from eva.builder import built
 from eva.errors import ForwardError, InputSizeError, SubmissionError
+from eva.rf.tracing.structure import named_tensors
 
 Size = Sequence[int] | Sequence[Any] | Mapping[str, Any] | torch.Tensor
 Inputs = Sequence[Any] | Mapping[str, Any] | torch.Tensor
@@ -87,18 +90,18 @@ def is_size(value: Any) -> bool:
     return (
         isinstance(value, (list, tuple))
         and len(value) > 0
-        and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
+        and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in value)
     )
 
 
 def sizes_in(input_size: Any) -> list[tuple[int, ...]]:
     """The sizes among what was given as such; tensors and flags are left out."""
     if is_size(input_size):
-        return [tuple(input_size)]
+        return [tuple(map(int, input_size))]
     parts = list(input_size.values()) if isinstance(input_size, Mapping) else input_size
     if not isinstance(parts, (list, tuple)):
         return []
-    return [tuple(p) for p in parts if is_size(p)]
+    return [tuple(map(int, p)) for p in parts if is_size(p)]
 
 
 def arguments(
@@ -114,7 +117,8 @@ def arguments(
         model: Its first parameter decides the dtype if none is given.
         input_size: A size, a tensor, several of them, or a dict from the names of forward's
             arguments to sizes, tensors and flags.
-        inputs: Example arguments instead: a list, a dict by name, or one tensor.
+        inputs: Example arguments instead: a list, a dict by name, or one tensor or object. A dict
+            none of whose keys is a name of forward's is one argument itself.
         dtype: Of the tensors made for sizes: one for all, or one for each input.
         batch: Images to put in front of each size; None where the sizes have the batch already.
 
@@ -123,8 +127,9 @@ def arguments(
     """
     if inputs is not None:
         if isinstance(inputs, Mapping):
-            return [], dict(inputs)
-        return ([inputs] if isinstance(inputs, torch.Tensor) else list(inputs)), {}
+            return _named(model, dict(inputs), inputs)
+        several = isinstance(inputs, (list, tuple)) and not hasattr(inputs, "_fields")
+        return (list(inputs) if several else [inputs]), {}
     if input_size is None:
         raise InputSizeError(
             "The input size is missing.",
@@ -145,17 +150,29 @@ def arguments(
                 f"An input size is a tuple of positive whole numbers; got {value!r}.",
                 "Example: (1, 28, 28) for one channel of 28 x 28 pixels.",
             )
-        size = tuple(value) if batch is None else (batch, *value)
+        size = [int(n) for n in value] if batch is None else [batch, *map(int, value)]
         return torch.empty(size, dtype=_dtype(dtype, key) or default, device="meta")
 
     if isinstance(input_size, Mapping):
-        return [], {name: make(value, name, True) for name, value in input_size.items()}
+        made = {name: make(value, name, True) for name, value in input_size.items()}
+        return _named(model, made, made)
     several = isinstance(input_size, (list, tuple)) and any(
         isinstance(part, (list, tuple, torch.Tensor)) for part in input_size
     )
     if several:
         return [make(part, number, True) for number, part in enumerate(input_size)], {}
     return [make(input_size, 0, False)], {}
+
+
+def _named(model: nn.Module, given: dict[str, Any], whole: Any) -> Arguments:
+    """Arguments by name, if forward has such names; else one argument that is a mapping."""
+    try:
+        known = inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):  # of TorchScript, say
+        return [], given
+    any_name = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    takes = any_name or not known or any(name in known for name in given)
+    return ([], given) if takes or not given else ([whole], {})
 
 
 def _dtype(dtype: Dtype | None, key: int | str) -> torch.dtype | None:
@@ -172,17 +189,42 @@ def _dtype(dtype: Dtype | None, key: int | str) -> torch.dtype | None:
     )
 
 
-def placed(value: Any, device: torch.device) -> Any:
+def _placed_inside(value: Any, device: torch.device, made: dict[int, Any]) -> Any:
+    """A copy of a mapping or an object with its tensors there; itself if it can't be copied."""
+    if id(value) in made:
+        return made[id(value)]
+    try:
+        twin = made[id(value)] = copy.copy(value)
+        if isinstance(value, MutableMapping):
+            for key in value:
+                twin[key] = placed(value[key], device, made)
+        else:
+            for key, part in vars(value).items():
+                object.__setattr__(twin, key, placed(part, device, made))
+    except Exception:
+        return value
+    return twin
+
+
+def placed(value: Any, device: torch.device, made: dict[int, Any] | None = None) -> Any:
     """Fresh tensors of the same sizes there, lists and dicts kept.
 
-    Random numbers where none were given; whole numbers are zero then.
+    Random numbers where none were given; whole numbers are zero then. Objects that hold tensors
+    are copied, with the fresh tensors in place of theirs.
+
+    Args:
+        value: A tensor, or anything that may hold some.
+        device: Where to.
+        made: The copies of objects so far, for one may hold another that holds it.
     """
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return type(value)([placed(v, device) for v in value])
-    if isinstance(value, dict):
-        return {k: placed(v, device) for k, v in value.items()}
+    made = {} if made is None else made
+    if isinstance(value, (list, tuple)):
+        parts = [placed(v, device, made) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if type(value) is dict:
+        return {k: placed(v, device, made) for k, v in value.items()}
     if not isinstance(value, torch.Tensor):
-        return value
+        return _placed_inside(value, device, made) if named_tensors(value) else value
     if device.type == "meta":
         return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
     if value.device.type == "meta":

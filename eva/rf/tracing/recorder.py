@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -109,6 +110,14 @@ def _is_setting(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
 
 
+def memory_of(tensor: torch.Tensor) -> int | None:
+    """The address of a tensor's numbers; None if it has none, or several."""
+    if tensor.device.type == "meta" or tensor.layout != torch.strided:
+        return None
+    with _disable_current_modes(), torch._C.DisableTorchFunction():
+        return tensor.untyped_storage().data_ptr() or None
+
+
 def _tensors_below(value: Any) -> list[torch.Tensor]:
     """Every tensor in nested lists, tuples and dicts."""
     if isinstance(value, torch.Tensor):
@@ -150,8 +159,9 @@ class Recorder(TorchDispatchMode):
         self.steps: list[Executed] = []
         self.met: set[int] = set()  # ids of all tensors that operations took
         self.broken: RuleError | None = None
-        self.left: list[Seen] = []  # by numbers that have left PyTorch
+        self.left: dict[Any, Seen] = {}  # seen by numbers that have left PyTorch
         self.shared: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # memory -> numbers then
+        self.memory: dict[int, weakref.ref[torch.Tensor]] = {}  # of tensors that see an input
         self.ambiguous = False  # a reshape of one image might join the images of a batch
         self.by_name = ""  # the function by which they left
         self.decided = ""  # the operation whose numbers a decision was made on
@@ -186,6 +196,7 @@ class Recorder(TorchDispatchMode):
                     continue
                 self.leave(t, sig.name, decides=t.dtype is torch.bool and not results)
         if not results:
+            self.met.update(map(id, flat_tensors(args)))
             return result
         bound = {
             key: args[i] if i < len(args) else kwargs.get(key, default)
@@ -221,6 +232,8 @@ class Recorder(TorchDispatchMode):
                 self.write(t, state)
             else:
                 setattr(t, STATE, state)
+            if not self.meta and state is not None:
+                self.remember(t)
         self._forbid(sig, bound, hidden, results)
         settings = {k: v for k, v in bound.items() if _is_setting(v)}
         self._step(sig.name, inputs, tuple(zip(sizes, states, strict=True)), settings)
@@ -262,6 +275,7 @@ class Recorder(TorchDispatchMode):
             name: Of the function.
             decides: They are true or false only, so they choose what runs and are no factor.
         """
+        self.met.add(id(tensor))
         state = self.state_of(tensor)
         if state is None:
             return
@@ -273,27 +287,55 @@ class Recorder(TorchDispatchMode):
             every = [t for fields in state.groups for ts in fields.values() for t in ts]
             status = worst(t.line.status for t in every)
             state = self.algebra.whole([state], state.shape, status, self._cause())
-        self.left.append(state)
+        kind = (state.shape[:1], state.batch)  # what tells whether images stay apart
+        if kind in self.left and self.left[kind] is not state:
+            both = (self.left[kind], state)
+            state = self.algebra.whole(both, state.shape, Status.EXACT, self._cause())
+        self.left[kind] = state
 
     def share(self, tensor: torch.Tensor, name: str) -> None:
         """A tensor's memory is handed out, so that it may be written to from outside."""
+        self.met.add(id(tensor))
         if self.state_of(tensor) is None:
             return
         if tensor.device.type == "meta":
             raise NeedsNumbers("its memory is handed out")
         self.leave(tensor, name, decides=False)
-        if tensor.layout == torch.strided:
+        memory = memory_of(tensor)
+        if memory is not None:
             with _disable_current_modes(), torch._C.DisableTorchFunction():
-                memory = tensor.untyped_storage().data_ptr()
                 self.shared[memory] = (tensor, tensor.detach().clone())
 
     def _written_outside(self, tensor: torch.Tensor) -> bool:
         """Whether the memory of a tensor was handed out, and holds other numbers since."""
-        if not self.shared or tensor.device.type == "meta" or tensor.layout != torch.strided:
-            return False
+        memory = memory_of(tensor) if self.shared else None
+        known = None if memory is None else self.shared.get(memory)
         with _disable_current_modes(), torch._C.DisableTorchFunction():
-            known = self.shared.get(tensor.untyped_storage().data_ptr())
             return known is not None and not torch.equal(known[0], known[1])
+
+    def _state_of_any(self, tensor: torch.Tensor) -> Seen | None:
+        """What a tensor's elements see; of one made outside, whatever has left may be seen."""
+        if hasattr(tensor, STATE) or self.own(tensor) is not None:
+            return self.state_of(tensor)
+        self._from_known_memory(tensor)
+        if not self.left:
+            return None
+        sources = list(self.left.values())
+        return self.algebra.whole(sources, size_of(tensor), Status.DATA_DEPENDENT, self._cause())
+
+    def remember(self, tensor: torch.Tensor) -> None:
+        """Know a tensor that sees an input by its memory, should that come back from outside."""
+        memory = memory_of(tensor)
+        if memory is not None:
+            self.memory[memory] = weakref.ref(tensor)
+
+    def _from_known_memory(self, tensor: torch.Tensor) -> None:
+        """A tensor made outside over the memory of one that is known: its numbers have left."""
+        memory = None if self.meta else memory_of(tensor)
+        reference = None if memory is None else self.memory.get(memory)
+        known = None if reference is None else reference()
+        if known is not None and known is not tensor:
+            self.leave(known, "shared memory", decides=False)
 
     def _cause(self) -> str:
         return f"numbers that leave PyTorch ({self.by_name or self.decided})"
@@ -313,7 +355,7 @@ class Recorder(TorchDispatchMode):
             )
         )
         if held:
-            sources = [*(s for s in states if s is not None), *op.states, *self.left]
+            sources = [*(s for s in states if s is not None), *op.states, *self.left.values()]
             return [  # of a whole batch, perhaps: images are not taken to stay apart
                 self.algebra.whole(sources, s, Status.DATA_DEPENDENT, cause, apart=False)
                 for s in op.outputs
@@ -413,7 +455,7 @@ class Recorder(TorchDispatchMode):
         bare = Op(name=op.name, args={k: local(v) for k, v in op.args.items()}, outputs=op.outputs)
         found = self._follow(bare, pointwise)
         return [
-            None if s is None else replace(s, local=None if t is None else t.local or t)
+            None if s is None else s if t is None else self.algebra.with_local(s, t)
             for s, t in zip(states, found, strict=True)
         ]
 
@@ -434,8 +476,9 @@ class Recorder(TorchDispatchMode):
             view.version = version_of(view.base)
         known: Seen | None = getattr(tensor, STATE, None)
         if known is not None and self._written_outside(tensor):
+            sources = [known, *self.left.values()]
             return self.algebra.whole(
-                [known, *self.left], known.shape, Status.DATA_DEPENDENT, self._cause(), apart=False
+                sources, known.shape, Status.DATA_DEPENDENT, self._cause(), apart=False
             )
         return known
 
@@ -475,11 +518,7 @@ class Recorder(TorchDispatchMode):
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            state = self.state_of(value)
-            strange = not hasattr(value, STATE) and self.own(value) is None
-            if state is None and self.left and strange:  # made outside, maybe of what left PyTorch
-                shape = size_of(value)
-                state = self.algebra.whole(self.left, shape, Status.DATA_DEPENDENT, self._cause())
+            state = self._state_of_any(value)
             if state is not None:
                 return TensorArg(shape=size_of(value), state=state)
             return TensorArg(
@@ -555,7 +594,7 @@ class Recorder(TorchDispatchMode):
 
         Which tensor it is may hang on a decision, so after one nothing is certain.
         """
-        found = tuple((size_of(t), self.state_of(t)) for t in tensors_in(value))
+        found = tuple((size_of(t), self._state_of_any(t)) for t in tensors_in(value))
         if not self.left and not self.decided:
             return found
         return tuple(

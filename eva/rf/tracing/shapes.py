@@ -72,19 +72,23 @@ def _operands(args: Sequence[Any]) -> tuple[list[Tensor], torch.dtype] | None:
 
 
 def _like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor | None:
-    """A tensor of the same shape and order of strides; None where memory has gaps or overlaps.
+    """A tensor of the same shape and order of strides; None where that order is not certain.
 
     ``torch.empty_like`` is one of the slow ones.
     """
     if tensor.is_contiguous():
         return tensor.new_empty(tensor.shape, dtype=dtype or tensor.dtype)
+    own = tensor.stride()
+    order = sorted(range(tensor.ndim), key=own.__getitem__)
+    if len({*own, 0}) <= tensor.ndim or 1 in tensor.shape:
+        return None  # memory that overlaps, or dimensions whose order is not certain
     step = 1
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if stride != step:
-            return None
-        step *= size
+    strides = [0] * tensor.ndim
+    for d in order:
+        strides[d] = step
+        step *= tensor.shape[d]
     return torch.empty_strided(
-        tensor.shape, tensor.stride(), dtype=dtype or tensor.dtype, device=tensor.device
+        tensor.shape, strides, dtype=dtype or tensor.dtype, device=tensor.device
     )
 
 
@@ -231,11 +235,32 @@ def _addmm(func: Any, bias: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
     return a.new_empty(a.shape[0], b.shape[1]) if plain else None
 
 
-def _bilinear(func: Any, x: Tensor, size: list[int], *rest: Any) -> Tensor | None:
-    plain = x.device.type == "meta" and x.is_floating_point() and x.is_contiguous()
-    if not plain or x.ndim != 4 or len(size) != 2 or min(size) < 1 or not x.numel():
+def _resampled(func: Any, x: Tensor, size: list[int], *rest: Any) -> Tensor | None:
+    plain = x.device.type == "meta" and x.is_floating_point() and x.ndim == 4
+    if not plain or len(size) != 2 or min(size) < 1 or not x.numel():
         return None
-    return x.new_empty([*x.shape[:2], *size])
+    shape = [*x.shape[:2], *size]
+    if x.is_contiguous():
+        return x.new_empty(shape)
+    if x.is_contiguous(memory_format=torch.channels_last) and min(x.shape[1:]) > 1:
+        order = torch.channels_last
+        return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
+    return None
+
+
+def _grid_sample(func: Any, x: Tensor, grid: Tensor, *rest: Any) -> Tensor | None:
+    plain = (
+        x.device.type == grid.device.type == "meta"
+        and x.dtype == grid.dtype
+        and x.is_floating_point()
+        and x.ndim == grid.ndim == 4
+        and x.is_contiguous()
+        and grid.is_contiguous()
+        and x.shape[0] == grid.shape[0]
+        and grid.shape[3] == 2
+        and 0 not in (*x.shape, *grid.shape)
+    )
+    return x.new_empty([*x.shape[:2], *grid.shape[1:3]]) if plain else None
 
 
 def _alike(tensors: Sequence[Tensor]) -> bool:
@@ -315,7 +340,9 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
     ATEN.roll.default: _roll,
     ATEN.mean.dim: _mean,
     ATEN.addmm.default: _addmm,
-    ATEN.upsample_bilinear2d.default: _bilinear,
+    ATEN.upsample_bilinear2d.default: _resampled,
+    ATEN.upsample_bicubic2d.default: _resampled,
+    ATEN.grid_sampler_2d.default: _grid_sample,
     ATEN.cat.default: _cat,
     ATEN.stack.default: _stack,
     ATEN.convolution.default: _convolution,

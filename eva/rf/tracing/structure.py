@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,30 +16,46 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
     return [t for _, t in named_tensors(value)]
 
 
-def named_tensors(value: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
-    """Every tensor in a structure with its place: ``"out"``, ``"features.0"``."""
+def named_tensors(
+    value: Any, name: str = "", above: tuple[int, ...] = ()
+) -> list[tuple[str, torch.Tensor]]:
+    """Every tensor in a structure with its place: ``"out"``, ``"features.0"``.
+
+    Args:
+        value: Lists, tuples, mappings, dataclasses and plain objects of these are looked into.
+        name: Of its own place; empty at the top.
+        above: ids of the structures that it is inside of: none is entered again.
+    """
     if isinstance(value, torch.Tensor):
         return [(name, value)]
     items: Sequence[tuple[Any, Any]]
-    if isinstance(value, dict):
+    if isinstance(value, (dict, Mapping)):
         items = list(value.items())
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         items = list(zip(value._fields, value, strict=True))
     elif isinstance(value, (list, tuple)):
         items = list(enumerate(value))
-    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        items = [(f, getattr(value, f)) for f in value.__dataclass_fields__]
     elif value is None or isinstance(value, (str, int, float, complex, type)):
         return []
     elif hasattr(value, "tensors") and isinstance(value.tensors, torch.Tensor):
         return [(name, value.tensors)]
+    elif is_record(value):
+        items = list(vars(value).items())
     else:
+        return []
+    if id(value) in above:
         return []
     return [
         found
         for key, item in items
-        for found in named_tensors(item, f"{name}.{key}" if name else str(key))
+        for found in named_tensors(item, f"{name}.{key}" if name else str(key), (*above, id(value)))
     ]
+
+
+def is_record(value: Any) -> bool:
+    """Whether it is an object that keeps its parts as attributes: a dataclass, a batch."""
+    foreign = isinstance(value, (torch.nn.Module, type, ModuleType)) or callable(value)
+    return hasattr(value, "__dict__") and not foreign and type(value).__module__ != "builtins"
 
 
 def flat_tensors(value: Any) -> list[torch.Tensor]:

@@ -249,6 +249,8 @@ def _attempt(
         seen = Source(model, source, algebra)
         if source is None:
             seen.begin(named)
+            for _, tensor in named:
+                recorder.remember(tensor)
         try:
             with watched(model, recorder, seen.after), Functions(recorder), recorder:
                 if is_scripted(model):  # takes no hooks
