@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from eva.kernels import cpu_dispatch, cpu_kernels
 from eva.kernels.compile import compile_model
 from eva.kernels.targets import normalize
 from eva.recipe import SGD, Recipe
+from eva.record import EpochRow
+from eva.training.callbacks import Callback, StopTraining
 from eva.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(
@@ -229,6 +232,18 @@ def ours(model: nn.Module, *shape: int, dtype: torch.dtype = torch.float32) -> l
     return answers
 
 
+class StopAfter(Callback):
+    """Stops a training after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_epoch_end(self, trainer: Trainer, row: EpochRow) -> None:
+        """Stop where it is time."""
+        if len(trainer.run.rows) >= self.epochs:
+            raise StopTraining
+
+
 class Named(nn.Module):
     """A convolution called with names in place of positions."""
 
@@ -397,12 +412,29 @@ def test_other_compilers_make_the_kernels(
         torch.testing.assert_close(cpu_dispatch.conv2d(x, weight), F.conv2d(x, weight), **TOLERANCE)
 
 
-def test_a_compiled_training_gives_the_same_record_twice() -> None:
+def test_a_compiled_training_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    """To the bit: the same seed, path and threads are the same run."""
     data = load_mini()
-    recipe = Recipe(epochs=1, batch_size=64, optimizer=SGD(lr=0.02))
-    rows = []
-    for _ in range(2):
-        torch.manual_seed(0)
-        run = Trainer(Net((4, 4, 4, 8, 8, 8)), recipe, data, device="cpu", compiled="on").fit()
-        rows.append((run.rows[0].train_loss, run.rows[0].test_loss))
-    assert rows[0] == rows[1]
+    data = replace(data, train_images=data.train_images[::10], train_labels=data.train_labels[::10])
+    recipe = Recipe(epochs=2, batch_size=64, optimizer=SGD(lr=0.02))
+    ended = []
+    for name, stops in (("whole", []), ("parts", [StopAfter(1)])):
+        for callbacks in (stops, []):
+            torch.manual_seed(0)
+            trainer = Trainer(
+                Net((4, 4, 4, 8, 8, 8), dropout=0.1),
+                recipe,
+                data,
+                device="cpu",
+                compiled="on",
+                out=tmp_path / name,
+                callbacks=callbacks,
+            )
+            run = trainer.fit(resume=True)
+        assert run.device.compiled and run.status == "finished"
+        ended.append(
+            (trainer.model.state_dict(), [(row.train_loss, row.wrong) for row in run.rows])
+        )
+    (weights, rows), (other_weights, other_rows) = ended
+    assert rows == other_rows
+    assert all(torch.equal(value, other_weights[name]) for name, value in weights.items())
