@@ -2,6 +2,10 @@
 
 :func:`choose_path` decides by the network, the machine and the length of the training alone, so two
 trainings of one network on one machine go the same way.
+
+PyTorch's compiler lists the operations of a network, and its Inductor compiles what our kernels do
+not take whole. Where they do, Inductor adds 6 to 15 s of processor time to the first step and saves
+nothing that a shared machine shows (docs/records/benchmarks/inductor.json), so it is left out.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ the unpadded convolution that reads it can be given ``a * weight`` as its weight
 the gradients of ``a`` and ``b`` come from those of a few hundred weights in place of two sums over
 the whole map. A max-pool in between commutes with the scale, but for its sign.
 
+Compiled by PyTorch, a step of experiment 5 took 22.9 ms with it and 25.1 ms without
+(docs/records/benchmarks/folding.json: medians of 15 rounds, 2 threads of a Xeon, torch 2.14).
+
 It is done on the operations that a model runs, after :func:`torch.compile` has listed them.
 
 References:

@@ -62,8 +62,7 @@ sys.path.insert(0, str(ROOT / "tests" / "fakes"))
 COMPOSITION = {"exp4": 8, "exp5": 12, "reference": 8, "exp3": 4, "broken": 4, "copy": 4}
 FACTS = {"assignment": "mnist_8k", "seeds": 3, "secret": "benchmark"}
 CHECK_SECONDS = 3.0
-STUDENTS, JOBS = (1, 10, 100, 1000), (1, 4, 16)
-"""The work is simulated, so classes differ in the coordinator's own work alone."""
+GROWTH = [(students, jobs) for students in (1, 10, 100) for jobs in (1, 4, 16)] + [(1000, 16)]
 
 
 def processor_seconds() -> float:
@@ -250,10 +249,9 @@ def main() -> None:
     if chosen.only != "stages":
         seeds = [one["seed"] for one in record.get("samples", {}).values()] or [200.0]
         rows = []
-        for students in STUDENTS:
-            for jobs in JOBS:
-                rows.append(growth_of(students, jobs, sum(seeds) / len(seeds)))
-                say(str(rows[-1]))
+        for students, jobs in GROWTH:
+            rows.append(growth_of(students, jobs, sum(seeds) / len(seeds)))
+            say(str(rows[-1]))
         keep(record, chosen.out, check_seconds=CHECK_SECONDS, growth=rows)
 
 
