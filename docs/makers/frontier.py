@@ -32,7 +32,7 @@ ROBUSTNESS = (
     ("reference",),
     ("frontier/under_8000", "robustness/under_8000_cpu"),
     ("frontier/under_1000", "robustness/under_1000_h100"),
-    ("one_epoch_25k", "robustness/one_epoch_25k_cpu"),
+    ("one_epoch_25k", "robustness/one_epoch_25k_h100"),
 )
 
 # What the search's recipes had unless its record says otherwise, and how a table says it.

@@ -3,7 +3,7 @@
 Target: 95 % of the test images after one epoch, by at least 2.5 points in every seed.
 Change: Small batches, so that one epoch has many steps; a learning rate that rises and falls to
 zero within it; no augmentation and no averaging, which need longer than that to pay.
-Result: Reached: on one H100 the mean of 8 seeds is 99.25 %, and the lowest seed has 99.14 %.
+Result: Reached: on a CPU the mean of 10 seeds is 99.27 %, and the lowest seed has 99.15 %.
 
 Chosen among ten on 10,000 training images that were set aside; the test images were looked at once.
 """
