@@ -7,6 +7,7 @@ python docs/generate.py --transcripts  runs the commands of docs/snippets again,
 python docs/generate.py --weights FILE writes the weights of "Draw a digit" from what
                                        `eva export onnx eva.experiments.reference` has written
 python docs/generate.py --clean        trains on mnist-mini for the record of lesson 4
+python docs/generate.py --replay       trains on mnist-mini for the records of the replay
 """
 
 from __future__ import annotations
@@ -100,6 +101,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments == ["--clean"]:
         clean.measure()
+        return 0
+    if arguments == ["--replay"]:
+        replay.measure()
         return 0
     if arguments[:1] == ["--weights"]:
         weights.write(Path(arguments[1]))

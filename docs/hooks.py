@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -73,6 +74,13 @@ def on_page_context(context: Any, page: Any, config: Any, **_: Any) -> Any:
     page.meta["card"] = f"assets/cards/{name}.png"
     PAGES.append((str(page.title), page.url, page.meta.get("description", ""), page.meta["card"]))
     return context
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """Let the header choose among versions, where mike publishes several side by side."""
+    if os.environ.get("EVA_DOCS_VERSIONS") == "mike":
+        config["extra"]["version"] = {"provider": "mike"}
+    return config
 
 
 def on_pre_build(**_: Any) -> None:

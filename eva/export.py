@@ -27,7 +27,7 @@ def export_onnx(model: nn.Module, run: Run, out: Path) -> Path:
 
     Args:
         model: On the CPU; it is left in eval mode.
-        run: That trained it.
+        run: The run that trained it.
         out: File to write; folders are made.
 
     Raises:

@@ -59,7 +59,7 @@ class Notebook:
     """The code cells of a notebook.
 
     Attributes:
-        path: Of the file.
+        path: Where the file is.
         cells: In order.
     """
 
@@ -68,7 +68,7 @@ class Notebook:
 
     @property
     def name(self) -> str:
-        """Of the file, for errors."""
+        """Name of the file, for errors."""
         return PurePath(self.path).name
 
     @property
@@ -240,7 +240,7 @@ def _names(source: str) -> set[str]:
 
 
 def _language(value: Any) -> str:
-    """Of the kernel; empty where the notebook does not say."""
+    """Language of the kernel; empty where the notebook does not say."""
     metadata = value.get("metadata")
     if not isinstance(metadata, dict):
         return ""

@@ -102,7 +102,7 @@ class Run(FrozenModel):
         parameters: Number of parameters of the model.
         data: What it was trained and tested on.
         device: Where it was trained, since it was last resumed.
-        versions: Of Python, the platform and the packages that a result may depend on.
+        versions: Versions of Python, the platform and the packages that a result may depend on.
         started: UTC, ISO 8601.
         status: "finished"; "stopped" early by a callback; "interrupted" by the user; "diverged"
             where the loss was not finite; "running" until then.

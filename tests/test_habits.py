@@ -111,6 +111,17 @@ def test_the_release_is_published_without_a_token() -> None:
     assert "with" not in publish["steps"][-1]
 
 
+def test_the_pages_are_published_as_versions_side_by_side() -> None:
+    flow = yaml.safe_load((ROOT / ".github/workflows/docs.yml").read_text(encoding="utf-8"))
+    publish = flow["jobs"]["publish"]
+    assert publish["permissions"] == {"contents": "write"} and publish["needs"] == "build"
+    assert publish["steps"][-1]["env"]["EVA_DOCS_VERSIONS"] == "mike"
+    deploys = [words for name, words in _commands() if name == "docs.yml" and words[:1] == ["mike"]]
+    assert ["mike", "deploy", "--push", "dev"] in deploys
+    assert any("--update-aliases" in words and words[-1] == "latest" for words in deploys)
+    assert flow[True]["push"]["tags"] == ["v*"]
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem
 )

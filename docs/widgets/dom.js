@@ -65,13 +65,26 @@ export function decode(base64) {
 export function inked(values, side, ink) {
   const canvas = make("canvas", { width: side, height: side });
   const ctx = canvas.getContext("2d");
-  ctx.fillStyle = ink;
+  const image = ctx.createImageData(side, side);
+  const [red, green, blue] = components(ink);
   for (let i = 0; i < values.length; i++) {
-    if (values[i] <= 0) continue;
-    ctx.globalAlpha = Math.min(1, values[i] / 255);
-    ctx.fillRect(i % side, Math.floor(i / side), 1, 1);
+    image.data.set([red, green, blue, values[i]], 4 * i); // clamped to 0 to 255
   }
+  ctx.putImageData(image, 0, 0);
   return canvas;
+}
+
+const known = new Map();
+
+/** Red, green and blue of a CSS color, from 0 to 255. */
+function components(color) {
+  if (!known.has(color)) {
+    const ctx = make("canvas", { width: 1, height: 1 }).getContext("2d");
+    ctx.fillStyle = color;
+    ctx.fillRect(0, 0, 1, 1);
+    known.set(color, ctx.getImageData(0, 0, 1, 1).data);
+  }
+  return known.get(color);
 }
 
 /** Copy text; says what happened in a sentence. */

@@ -36,6 +36,7 @@ let outputs = [];
 let unit = [0, 0];
 
 const root = document.getElementById("draw");
+const whole = root.dataset.page === undefined; // with feature maps, on the page of its own
 const pad = make("canvas", {
   className: "square pick pad", tabIndex: 0, role: "application",
   "aria-label": "Drawing. Arrow keys move the pen, the space bar puts it down and lifts it, " +
@@ -61,11 +62,15 @@ root.replaceChildren(
     make("div", {}, said,
       make("table", { className: "scores" },
         make("caption", {}, "Score of each class, and its share after softmax"), body))),
-  make("h2", { id: "maps" }, "Feature maps"),
-  make("div", { className: "bar" }, labeled("After layer", block), labeled("Row of the unit", row),
-    labeled("Column of the unit", column)),
-  fieldSaid,
-  maps,
+  ...(whole
+    ? [
+        make("h2", { id: "maps" }, "Feature maps"),
+        make("div", { className: "bar" }, labeled("After layer", block),
+          labeled("Row of the unit", row), labeled("Column of the unit", column)),
+        fieldSaid,
+        maps,
+      ]
+    : [make("p", {}, make("a", { href: root.dataset.page }, "See what every layer makes of it"))]),
 );
 
 const bars = DIGITS.map(({ digit }) => {
@@ -229,6 +234,10 @@ function draw() {
   ctx.fillStyle = color.paper;
   ctx.fillRect(0, 0, width, width);
   if (pixels) ctx.drawImage(inked(pixels, 28, color.ink), 0, 0, width, width);
+  if (!whole) {
+    seen.setAttribute("aria-label", "The drawing at 28 by 28 pixels.");
+    return;
+  }
   const [r, c] = unit.map((u) => hull(stage.masks[u]));
   const scale = width / 28;
   ctx.strokeStyle = color.box;

@@ -36,7 +36,8 @@ root.replaceChildren(
       make("figcaption", {}, "Full MNIST, seed 0: solid is test, dashed is training accuracy")), said),
     make("div", {}, make("figure", {}, grid,
       make("figcaption", {}, `Trained on mnist-mini instead: the ${DIGITS.length} of its ${MINI} ` +
-        "test digits that all five misread most often; misread digits are dark")),
+        "test digits that all five misread most often. Misread digits are dark; the number in the " +
+        "corner is what was read")),
       digitsSaid)),
   live,
 );
@@ -56,7 +57,8 @@ function show() {
   digitsSaid.textContent =
     `${digits[epoch].length} of these ${DIGITS.length} are misread, and ${mini[epoch]} of all ${MINI}.`;
   curves.setAttribute("aria-label", `Curves. ${said.textContent}`);
-  grid.setAttribute("aria-label", `Digits. ${digitsSaid.textContent}`);
+  const answers = digits[epoch].map(([i, read]) => `a ${pictures[i].label} as ${read}`).join(", ");
+  grid.setAttribute("aria-label", `Digits. ${digitsSaid.textContent} ${answers}`);
   draw();
 }
 
@@ -129,8 +131,10 @@ function drawDigits() {
   if (side <= 0) return;
   const { ctx } = context(grid, side * Math.ceil(pictures.length / columns));
   const { ink, paper, grid: pale, box } = colors(root);
-  const wrong = new Set(run().digits[epoch]);
+  const wrong = new Map(run().digits[epoch]);
   ctx.imageSmoothingEnabled = false;
+  ctx.font = "bold 13px system-ui, sans-serif";
+  ctx.textAlign = "right";
   pictures.forEach(({ pixels }, i) => {
     const [x, y] = [(i % columns) * side, Math.floor(i / columns) * side];
     ctx.globalAlpha = 1;
@@ -141,6 +145,11 @@ function drawDigits() {
     ctx.strokeRect(x + 1.5, y + 1.5, side - 3, side - 3);
     ctx.globalAlpha = wrong.has(i) ? 1 : 0.12;
     ctx.drawImage(inked(pixels, SIDE, ink), x + 2, y + 2, side - 4, side - 4);
+    if (!wrong.has(i)) return;
+    ctx.fillStyle = paper;
+    ctx.fillRect(x + side - 13, y + 3, 10, 14);
+    ctx.fillStyle = box;
+    ctx.fillText(wrong.get(i), x + side - 4, y + 14);
   });
 }
 

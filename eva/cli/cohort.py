@@ -62,7 +62,7 @@ MergeOption = Annotated[
 EngineOption = Annotated[str, typer.Option("--engine", help="local or ray.", rich_help_panel=PANEL)]
 AddressOption = Annotated[
     str | None,
-    typer.Option("--address", help="Of the Ray cluster, or auto.", rich_help_panel=PANEL),
+    typer.Option("--address", help="Where the Ray cluster is, or auto.", rich_help_panel=PANEL),
 ]
 GpusOption = Annotated[
     float,
@@ -358,7 +358,7 @@ def class_grade_command(
     ] = "last",
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help="Of the roster, such as id=Matrikelnummer. Repeat."),
+        typer.Option("--column", help="A column of the roster, such as id=Matrikelnummer. Repeat."),
     ] = None,
     known: KnownOption = None,
     seeds: SeedsOption = 3,

@@ -9,7 +9,7 @@ import typer
 
 from eva.cli.options import friendly_errors, out
 
-_FOLDER = typer.Argument(help="Of the exercises. Default: the one here.", show_default=False)
+_FOLDER = typer.Argument(help="Folder of the exercises. Default: the one here.", show_default=False)
 
 
 def course_command(folder: Annotated[Path | None, _FOLDER] = None) -> None:

@@ -64,7 +64,7 @@ def summary_command(
     mode: ModeOption = Mode.EVAL,
     format: Annotated[SummaryFormat, typer.Option(help="How to show it.")] = SummaryFormat.RICH,
     depth: Annotated[
-        int | None, typer.Option(min=0, help="Of the deepest rows.", show_default="all")
+        int | None, typer.Option(min=0, help="Depth of the deepest rows.", show_default="all")
     ] = None,
     columns: Annotated[
         str | None,

@@ -60,7 +60,7 @@ def study_command(
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option("--address", help="Of the cluster, or auto.", rich_help_panel=RAY),
+        typer.Option("--address", help="Where the cluster is, or auto.", rich_help_panel=RAY),
     ] = None,
     gpus: Annotated[
         float,

@@ -11,9 +11,9 @@ class Net(nn.Module):
     """Three 3x3 convolutions, a max-pool, three more, 1x1 to ten classes, mean over 5x5.
 
     Args:
-        channels: Of the six 3x3 convolutions in turn.
+        channels: Output channels of the six 3x3 convolutions in turn.
         bias: Whether convolutions have a bias.
-        dropout: After every BatchNorm.
+        dropout: Probability that a value is dropped, after every BatchNorm.
     """
 
     def __init__(

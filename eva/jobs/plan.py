@@ -39,7 +39,7 @@ class Plan:
     Attributes:
         make: "module:function" that takes ``config`` and gives the work.
         config: JSON values.
-        kinds: Of the tasks, by the value of their key "kind".
+        kinds: The kinds of tasks, by the value of their key "kind".
     """
 
     make: str

@@ -22,8 +22,8 @@ class Resources:
     """What a task reserves on a node.
 
     Attributes:
-        cpus: Of every task.
-        gpus: Of a training; a fraction lets several share one.
+        cpus: How many each task takes.
+        gpus: How many a training takes; a fraction lets several share one.
     """
 
     cpus: float = 1.0
@@ -36,8 +36,8 @@ class RayEngine:
     Args:
         plan: What workers do; its config travels to them, so the cluster must be your own.
         jobs: How many tasks are in flight at most.
-        address: Of the cluster's head, or "auto"; None starts a cluster on this machine.
-        resources: Of a task.
+        address: Where the cluster's head is, or "auto"; None starts a cluster on this machine.
+        resources: What a task takes.
 
     Raises:
         JobError: Ray is not installed, or there is no cluster at that address.

@@ -29,7 +29,7 @@ def select_engine(
         name: Which one.
         plan: What its workers do.
         jobs: Tasks at once.
-        address: Of a Ray cluster; None starts one on this machine.
+        address: Where a Ray cluster is; None starts one on this machine.
         gpus: Share of a GPU that a training reserves on Ray.
 
     Raises:

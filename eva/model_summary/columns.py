@@ -234,7 +234,7 @@ def format_region(rf: ReceptiveField, unit: int | Sequence[int] = ()) -> str:
     """What one unit sees, first and last position of each side: "rows 0-27, columns 3-9".
 
     Args:
-        rf: Of a layer.
+        rf: Field of a layer.
         unit: See :meth:`eva.rf.ReceptiveField.region`.
 
     Raises:

@@ -40,12 +40,12 @@ class Summary:
         total_params: Every parameter once, whether it was used or not.
         trainable_params: Those of them that are trained.
         mult_adds: For one image; None if nothing ran. See :mod:`eva.model_summary.counts`.
-        input_bytes: Of one image.
-        output_bytes: Of the outputs of all leaf layers and their gradients, for one image.
-        params_bytes: Of the parameters.
+        input_bytes: Bytes of one image.
+        output_bytes: Bytes of the outputs of all leaf layers and their gradients, for one image.
+        params_bytes: Bytes of the parameters.
         notes: What the reader should know about these numbers.
         columns: Shown by all formats but classic, JSON and CSV.
-        depth: Of the deepest rows shown; None shows all.
+        depth: Depth of the deepest rows shown; None shows all.
     """
 
     model_name: str

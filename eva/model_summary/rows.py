@@ -32,8 +32,8 @@ class Row:
         depth: 0 for the root.
         leaf: Has no submodules that ran.
         operation: Whether the row is an operation.
-        input_size: Of the first tensor that came in, without batch; None if none came.
-        output_size: Of the first tensor that went out, without batch; None if none went.
+        input_size: Size of the first tensor that came in, without batch; None if none came.
+        output_size: Size of the first tensor that went out, without batch; None if none went.
         params: Parameters with those of the rows below; each parameter counts in one row.
         own_params: Those that the module itself holds or uses without calling a submodule.
         trainable: How many of ``params`` are trainable.

@@ -99,7 +99,7 @@ class Plateau(Part):
         Args:
             step: Counted from 0 over the whole run.
             steps_per_epoch: How many an epoch has.
-            epochs: Of the whole run.
+            epochs: Epochs of the whole run.
             losses: Mean training loss of each epoch that is over.
         """
         share, lowest, waited = 1.0, math.inf, 0
@@ -194,7 +194,7 @@ class OneCycle(Part):
         """Refuse a run that is over before its rate has risen.
 
         Args:
-            steps: Of the whole run.
+            steps: Steps of the whole run.
 
         Raises:
             RecipeError: The peak is at step 0 or before.

@@ -92,7 +92,7 @@ class Origin:
     line must vary along the same ones of them.
 
     Args:
-        shape: Of the joined dimensions, before.
+        shape: Sizes of the joined dimensions, before.
         varying: Which of them the line varied along.
         line: The line then.
         made: Sizes of the dimensions that were made of them.
@@ -121,7 +121,7 @@ class Seen:
     """What the elements of a tensor see.
 
     Args:
-        shape: Of the tensor.
+        shape: Sizes of the tensor.
         groups: Different fields that occur in it; one unless channels differ.
         which: Dimensions and array that say which group an element belongs to.
         batch: Dimension along which the images of a batch lie, as its outermost part; ``LOST``
@@ -620,7 +620,7 @@ class Algebra:
         """The state with nothing seen where ``there`` is false.
 
         Args:
-            state: Of the tensor.
+            state: What the tensor sees.
             there: Booleans that broadcast to its shape.
             cause: What to name where that is too much to write down.
         """
@@ -718,9 +718,9 @@ class Algebra:
         """Convolution, pooling, resampling: a map along each of some dimensions.
 
         Args:
-            state: Of the input.
+            state: What the input sees.
             maps: Tensor dimension -> what its units read.
-            shape: Of the output; of the same rank.
+            shape: Sizes of the output, of the same rank.
             channels: 0 if each channel (dimension 1) stays for itself, else the number of
                 groups of channels that are mixed.
         """

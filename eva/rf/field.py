@@ -96,7 +96,7 @@ class ReceptiveField:
 
     Args:
         axes: One entry for each spatial axis of each input that there is.
-        output_shape: Of the tensor, batch included.
+        output_shape: Sizes of the tensor, batch included.
         batch_coupled: Images of one batch see each other (batch norm in training mode).
         without_statistics: The same field, but for the mean and variance of normalization layers,
             where these spread it (GroupNorm over a map): ``None`` if they do not.
@@ -289,7 +289,7 @@ def _slice(axis: AxisField, axes: Sequence[AxisField], at: Mapping[int, int]) ->
     """Union over the units with these indices along some dimensions.
 
     Args:
-        axis: That is asked about.
+        axis: The axis of the unit.
         axes: All of its input: a unit that sees nothing along one of them sees nothing.
         at: Tensor dimension -> index; the units along all other dimensions are united.
     """
@@ -323,11 +323,11 @@ def receptive_field_of(
     """Numbers for a state; channels that see different things are united.
 
     Args:
-        state: Of the tensor; ``None`` if no input reaches it.
-        shape: Of the tensor.
+        state: What the tensor sees; ``None`` if no input reaches it.
+        shape: Sizes of the tensor.
         axes: Every spatial axis of every input.
-        names: Of the inputs.
-        algebra: That the state was made with.
+        names: Names of the inputs.
+        algebra: What made the state.
     """
     fields: Fields = {}
     local = None
@@ -375,9 +375,9 @@ def _meet(size: int, terms: Sequence[Term], shape: tuple[int, ...]) -> bool:
     """Whether an image of a batch sees another one, of the same input or of another.
 
     Args:
-        size: Of the batch.
+        size: Size of the batch.
         terms: Which images are seen, of all inputs.
-        shape: Of the tensor.
+        shape: Sizes of the tensor.
     """
     if not terms:
         return False

@@ -27,7 +27,7 @@ class TensorArg:
     """A tensor argument: its shape, what it sees, and its numbers where they are known.
 
     Args:
-        shape: Of the tensor.
+        shape: Sizes of the tensor.
         state: What its elements see; ``None`` for a tensor that no input reaches.
         values: Reads the numbers of an index tensor as nested lists; ``None`` if they are not
             known, as for a tensor that depends on the input.

@@ -99,7 +99,7 @@ def run_study(
         compiled: As of :class:`eva.Trainer`; with "auto", a study goes on the way it began.
         engine: "local" or "ray". Nodes of a Ray cluster need the submission and the data at the
             same paths; a seed that is interrupted there starts anew.
-        address: Of the Ray cluster; None starts one on this machine.
+        address: Where the Ray cluster is; None starts one on this machine.
         gpus: Share of a GPU that a training reserves on Ray.
         show: Called with each new record and the summary so far.
 
@@ -224,7 +224,7 @@ def train_seed(terms: _Terms, data: Dataset, seed: int) -> Run:
 
 
 def _device(name: str, engine: EngineName, gpus: float) -> str:
-    """Of the workers; a coordinator can't know what the nodes of a cluster have."""
+    """Device of the workers; a coordinator can't know what the nodes of a cluster have."""
     if engine is EngineName.RAY and name == "auto":
         return "cuda" if gpus else "cpu"
     return select_device(name).type if engine is EngineName.LOCAL else name

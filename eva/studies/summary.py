@@ -28,7 +28,7 @@ class SeedRow(FrozenModel):
     Attributes:
         seed: See :attr:`eva.Run.seed`.
         best: Highest of all epochs, which is what single runs are usually quoted with.
-        final: Of the last epoch.
+        final: Accuracy in the last epoch.
         late: Lowest of the last epochs.
         held: Whether ``late`` reaches the target.
         seconds: Wall time of the training.
@@ -47,8 +47,8 @@ class Study(FrozenModel):
 
     Attributes:
         submission: As in its records, as are the next three.
-        parameters: Of the model.
-        epochs: Of the recipe.
+        parameters: Parameters of the model.
+        epochs: Epochs of the recipe.
         data: Name of the data set.
         target: In percent.
         last: Epochs that have to reach it.
@@ -60,7 +60,7 @@ class Study(FrozenModel):
         share: ``held`` over all seeds.
         interval: Wilson's, of the share, at 95 %.
         devices: Where the seeds were trained.
-        versions: Of what a result may depend on; several where records differ.
+        versions: Versions of what a result may depend on; several where records differ.
         rows: One for each seed that did not diverge.
     """
 

@@ -56,6 +56,20 @@ def test_a_lesson_shows_each_exercise_and_two_or_more_questions_with_folded_answ
     assert 2 <= page.count("??? question ") <= 4
 
 
+def test_a_hole_is_called_a_hole_and_a_mistake_keeps_its_own_message() -> None:
+    filled = load(EXERCISES / "conftest.py")._filled
+
+    def unpacks() -> None:
+        _, _ = ...  # type: ignore[misc]
+
+    for hole in (lambda: ..., lambda: (1, ...), unpacks):
+        with pytest.raises(pytest.fail.Exception, match="still has a hole"):
+            filled(hole)()
+    assert filled(lambda: 4)() == 4
+    with pytest.raises(TypeError, match="positional"):
+        filled(lambda a: a)()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_site_shows_the_code_of_each_solution(name: str, site: Path) -> None:
     page = re.sub(r"<[^>]+>", "", (site / "lessons" / name / "index.html").read_text("utf-8"))

@@ -1,5 +1,6 @@
 """The pages that move, used as a person would use them."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from eva.data import load_mini
 from eva.record import Run
 
 RECORDS = Path(__file__).parents[2] / "docs" / "records"
@@ -171,6 +173,16 @@ def test_hovering_a_feature_map_shows_the_field_over_the_drawing(person: Any) ->
     assert maps.count() == 16
 
 
+def test_the_home_page_reads_a_drawing_and_leaves_the_feature_maps_to_their_page(
+    person: Any,
+) -> None:
+    person.goto("/")
+    draw(person, [[(0.52, 0.15), (0.48, 0.85)]])
+    assert "answers 1" in answer(person)
+    assert person.locator("#draw .maps").count() == 0
+    assert person.locator("#draw").get_by_role("link").get_attribute("href") == "interactive/draw/"
+
+
 def test_the_drawing_page_is_light(person: Any) -> None:
     sizes: list[int] = []
 
@@ -307,6 +319,13 @@ def test_the_replay_shows_the_epochs_of_the_record(person: Any) -> None:
     said = person.locator("#replay .said").last.inner_text()
     assert said.endswith(f"and {len(mini.rows[-1].wrong)} of all 1000.")
     assert slider.get_attribute("aria-valuetext") == "15 of 15"
+    label = person.locator("#replay canvas").last.get_attribute("aria-label")
+    read = json.loads((RECORDS / "replay" / "read.json").read_text())["exp5"][-1]
+    digits = load_mini().test_labels[list(mini.rows[-1].wrong)].tolist()
+    answers = {f"a {digit} as {answer}" for digit, answer in zip(digits, read, strict=True)}
+    shown = label.split("of all 1000. ")[1].split(", ")
+    assert len(shown) == int(said.split()[0]) and set(shown) <= answers
+    assert not any(digit == answer for digit, answer in zip(digits, read, strict=True))
     assert person.locator("#replay [aria-live]").inner_text().startswith("After epoch 15 of 15")
 
 

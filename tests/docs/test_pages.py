@@ -99,6 +99,15 @@ def test_a_number_is_put_in() -> None:
     assert text == "An error of 0.077 points."
 
 
+def test_versions_are_offered_only_where_mike_publishes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("EVA_DOCS_VERSIONS", raising=False)
+    assert hooks().on_config({"extra": {}})["extra"] == {}
+    monkeypatch.setenv("EVA_DOCS_VERSIONS", "mike")
+    assert hooks().on_config({"extra": {}})["extra"] == {"version": {"provider": "mike"}}
+
+
 def test_every_list_of_errors_is_on_the_page_of_errors() -> None:
     page = (DOCS / "guides" / "errors.md").read_text()
     lists = sorted(path.name for path in (DOCS / "generated").glob("errors-*.md"))

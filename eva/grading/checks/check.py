@@ -47,7 +47,7 @@ class Check:
         answer: Takes a candidate (or a :class:`~eva.grading.checks.accuracy.Measured`), and the
             numbers by keyword.
         numbers: Reads the numbers strictly.
-        value: Of a training, in percent: what is compared with the number ``accuracy``. Several
+        value: A training's result in percent, compared with the number ``accuracy``. Several
             trainings are decided by its median; without it, by what most of them pass.
         words: What that value is, such as "best".
     """

@@ -107,8 +107,8 @@ class Candidate:
 
         Args:
             value: A JSON object.
-            numbers: Of the graph's stored tensors.
-            images: Of the assignment; those of MNIST by default.
+            numbers: Values of the graph's stored tensors.
+            images: Images of the assignment; those of MNIST by default.
 
         Raises:
             GradingError: It is damaged; the message says where.

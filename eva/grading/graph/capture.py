@@ -62,7 +62,7 @@ class Captured(Candidate):
 
     Attributes:
         name: As it was asked for.
-        seed: That the weights were drawn with.
+        seed: The seed that drew the weights.
         module: The imported Python module.
         network: Built, and run once so that lazy layers exist.
     """
@@ -103,7 +103,7 @@ def capture(
 
     Args:
         target: A path, a dotted module name, or a module.
-        seed: Of the first weights, and of whatever else the submission draws.
+        seed: Seed of the first weights, and of whatever else the submission draws.
         images: What it is asked about; those of MNIST by default.
         gradients: Compare those of graph and model. A process that has computed a gradient starts
             threads of autograd, and its forks can compute none.

@@ -68,7 +68,7 @@ def count_stored(
     """Count on both programs; what they share counts once.
 
     Args:
-        graph: Of a model.
+        graph: The graph of a model.
         input_size: Channels, height and width of an image.
         batches: Sizes of batches that will be used, beside the common ones: numbers that forward
             computes may be zero at some of them.

@@ -30,9 +30,9 @@ class InitialRules:
     Attributes:
         drawn: Parameters that are drawn uniformly.
         directions: Buffers that are drawn from a normal distribution, and keep their length.
-        bounds: Of the uniform distribution of a bias, by the fan-in of its weight.
+        bounds: Bounds of the uniform distribution of a bias, by the fan-in of its weight.
         settled: Value that a whole tensor is set to.
-        magnitudes: Of a weight norm: the direction that it is the length of, and its axis.
+        magnitudes: Lengths of weight norms: the direction that each belongs to, and its axis.
     """
 
     drawn: frozenset[str]

@@ -56,7 +56,7 @@ def steps(
     """Run a program node by node; with fake tensors nothing is computed or allocated.
 
     Args:
-        program: Of a graph.
+        program: One program of a graph.
         tensors: Its stored tensors by name.
         x: (batch, channels, height, width)
 
@@ -84,7 +84,7 @@ def observe(program: Program, tensors: Mapping[str, Tensor], x: Tensor) -> dict[
     """Run a program without gradients and keep every value by its name.
 
     Args:
-        program: Of a graph.
+        program: One program of a graph.
         tensors: Its stored tensors by name; what the program overwrites is copied first.
         x: (batch, channels, height, width)
     """

@@ -40,7 +40,7 @@ class Carried:
     """What a graph carries.
 
     Attributes:
-        bits: Of information.
+        bits: Bits of information.
         places: Where the numbers are and how many there are, most first.
     """
 

@@ -25,7 +25,7 @@ class Cgroup:
     """A group that was made for one warm parent and all that it starts.
 
     Args:
-        folder: Of the group, in the file system of control groups.
+        folder: Folder of the group, in the file system of control groups.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +83,7 @@ def new_group(proc: Path = Path("/proc/self")) -> Cgroup | None:
     """A fresh group with controllers for memory and processes; None where there can't be one.
 
     Args:
-        proc: Of this process; its ``cgroup`` and ``mountinfo`` are read.
+        proc: Folder of this process in /proc; its ``cgroup`` and ``mountinfo`` are read.
     """
     for parent in _parents(proc):
         with suppress(OSError):

@@ -22,13 +22,13 @@ class SandboxLimits:
 
     Attributes:
         wall_seconds: From the start of its process.
-        cpu_seconds: Of each of its processes.
+        cpu_seconds: Seconds of processor time for each of its processes.
         memory_bytes: Address space of each of its processes, beyond what torch has mapped.
         file_bytes: Largest file; at tier A all its files together.
         open_files: File descriptors.
         processes: Processes and threads; not limited at tier C.
         output_bytes: Largest record.
-        source_bytes: Of all its sources together.
+        source_bytes: Bytes of all its sources together.
         source_files: How many .py files.
     """
 
@@ -55,7 +55,7 @@ class Extraction:
     """What came out of the sandbox, still untrusted.
 
     Attributes:
-        tier: Of the walls it came out of.
+        tier: Tier of the walls it came out of.
         status: "done"; by the student's fault "crashed", "timeout", "memory", "output" or
             "no-record"; and where it may be the machine's fault "stalled" (the time was up though
             little was computed) or "killed" (nobody knows why).
@@ -99,8 +99,8 @@ def ending_of(
         record: What came through the pipe.
         end: "end" is "exit", "signal" or "timeout", "code" the exit code or signal, "seconds" and
             "cpu" the wall time and what was computed in it.
-        key: Of the record's MAC.
-        limits: That held.
+        key: Key of the record's MAC.
+        limits: The limits that held.
         out_of_memory: Whether the control group has killed a process meanwhile.
     """
     seconds, cpu = float(end.get("seconds", 0.0)), float(end.get("cpu", 0.0))

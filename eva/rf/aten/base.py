@@ -66,8 +66,8 @@ def by_channel(algebra: Algebra, state: Seen, shape: tuple[int, ...], dim: int =
 
     Args:
         algebra: For the states.
-        state: Of the numbers, (channels,).
-        shape: Of the map.
+        state: What the numbers see, (channels,).
+        shape: Sizes of the map.
         dim: Its dimension of channels.
     """
     thin = tuple(n if d == dim else 1 for d, n in enumerate(shape))

@@ -316,7 +316,7 @@ def _normalizing(dims: tuple[int, ...], channels: bool = False) -> Geometry:
     """Each element sees everything along some dimensions, but only in a mean and a variance.
 
     Args:
-        dims: That are normalized together.
+        dims: Dimensions that are normalized together.
         channels: Weights have a number for each channel, else one for each place.
     """
 

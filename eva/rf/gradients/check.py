@@ -60,7 +60,7 @@ def check(
     that nothing cancels.
 
     Args:
-        model: That the field is of; it is not changed.
+        model: The model that has the field; it is not changed.
         given: Positional and named arguments of forward; tensors without numbers become ones.
         field: A :class:`~eva.rf.ReceptiveField`.
         layer: Whose output it is of; the model's by default.

@@ -80,7 +80,7 @@ class Call:
         module: The module itself.
         depth: 0 for the root.
         parent: Index of the calling module's entry, ``None`` for the root.
-        index: Of this entry in :attr:`Trace.calls`.
+        index: Place of this entry in :attr:`Trace.calls`.
         call_number: 0 for the first call of this module, 1 for the second.
         input_sizes: Shapes of the tensors it got, batch included.
         output_sizes: Shapes of the tensors it returned; empty if it failed.

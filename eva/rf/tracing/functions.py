@@ -26,7 +26,7 @@ class Functions(TorchFunctionMode):
     """Sees each function of PyTorch that a forward pass calls, before its operations.
 
     Args:
-        recorder: Of the same pass.
+        recorder: The recorder of the same pass.
     """
 
     def __init__(self, recorder: Recorder) -> None:

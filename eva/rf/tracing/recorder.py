@@ -271,8 +271,8 @@ class Recorder(TorchDispatchMode):
         """Numbers that depend on the input go where they can't be followed.
 
         Args:
-            tensor: That they come from.
-            name: Of the function.
+            tensor: The tensor that they come from.
+            name: Name of the function.
             decides: They are true or false only, so they choose what runs and are no factor.
         """
         self.met.add(id(tensor))
@@ -607,7 +607,7 @@ class Source:
     """Where fields begin: the model's inputs, or the output of one of its layers.
 
     Args:
-        model: That runs.
+        model: The model that runs.
         layer: Name of the layer; ``None`` for the inputs.
         algebra: For the states.
     """

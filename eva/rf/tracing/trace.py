@@ -56,7 +56,7 @@ def receptive_field(
         layer: Name of a layer, such as ``"features.9"``; the output by default.
         source: Name of a layer whose output is looked at, in place of the model's input.
         inputs: Example arguments, batch included, instead of sizes.
-        dtype: Of the inputs; that of the first parameter by default.
+        dtype: Type of the inputs; that of the first parameter by default.
 
     Raises:
         InputSizeError: The size is missing or malformed.
@@ -96,8 +96,8 @@ def trace(
             arguments to sizes, tensors and flags.
         inputs: Example arguments for forward, batch included, instead of sizes: a list, a tensor,
             or a dict from the names of forward's arguments.
-        dtype: Of the tensors made for sizes: one for all, a list, or a dict by name; that of the
-            first parameter by default.
+        dtype: Type of the tensors made for sizes: one for all, a list, or a dict by name. By
+            default it is that of the first parameter.
         mode: ``"eval"``, or ``"train"`` to see what batch norm and dropout do then.
         on_error: ``"partial"`` returns what ran before a failure, with :attr:`Trace.error`.
         source: Name of a layer: fields are then those in its output (of its first call), in place

@@ -26,7 +26,7 @@ class View:
         args: Its arguments.
         number: Which of the operation's results this is.
         sizes: Shapes of all results.
-        version: Of the base when the state was last computed.
+        version: Version of the base when the state was last computed.
     """
 
     base: torch.Tensor
