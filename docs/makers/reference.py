@@ -16,7 +16,7 @@ from eva import errors
 from eva.cli import app
 from makers.records import ROOT
 
-BLANK = re.compile("‹[^›]*›|")
+BLANK = re.compile(r"(‹[^›]*›|[\s.:,])*")  # nothing that a reader could search for
 INTERNAL = tuple(
     f"eva.grading.{room}" for room in ("checks.allowlist", "cohort", "graph", "judge", "sandbox")
 )
@@ -68,6 +68,16 @@ ADVICE = {
     "importing ‹target› raised": "Your file fails when it is imported. Read the last line quoted.",
     "EarlyStopping waits": "Give patience=1 or more.",
     "lr_find needs": "Give a lowest rate below the highest, and 10 steps or more.",
+    "is of an old torchvision": "Delete the file and run eva data fetch again.",
+    "is not what was published": "Delete the file and run eva data fetch again.",
+    "Expected a module": "Give an nn.Module, or a function or class that builds one.",
+    "not one tensor of scores": "Return the scores alone: one tensor (batch, classes).",
+    "the backward pass raised": "PyTorch's own words say which operation has no gradient.",
+    "takes its values by name": "Write the name before each value, such as SGD(lr=0.1).",
+    "there is no module": "Give a path that ends in .py or .ipynb, or a dotted name.",
+    "‹place› has no ‹name›": "Check the name after the colon: the file must define it.",
+    "should be a ‹name›": "Give a value of the type that the message names.",
+    "forward calls ‹op›": "Write it with layers of torch.nn; else a person looks at it.",
     "scores are floats": "Return the output of a layer, not argmax or whole numbers.",
 }
 DEFAULT = "The message names what is wrong. Change that, and try again."
@@ -129,12 +139,14 @@ def messages() -> list[Message]:
     trees = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "eva").rglob("*.py"))}
     families = _families(trees.values())
     found = []
+    everywhere = {key: text for tree in trees.values() for key, text in _constants(tree).items()}
     for path, tree in trees.items():
         place = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for node in ast.walk(tree):
             match node:
                 case ast.Call(func=ast.Name(id=name), args=[problem, *rest]) if name in families:
-                    texts = [_template(arg, _constants(tree)) for arg in (problem, *rest[:1])]
+                    known = everywhere | _constants(tree)
+                    texts = [_template(arg, known) for arg in (problem, *rest[:1])]
                     hint = texts[1] if rest else ""
                     family = families[name]
                     found.append(Message(error=family, place=place, problem=texts[0], hint=hint))
@@ -179,7 +191,7 @@ def _template(node: ast.expr, constants: dict[str, str]) -> str:
             return _template(last, constants)
         case ast.IfExp(body=body, orelse=other):
             texts = [_template(one, constants) for one in (body, other)]
-            return ", or: ".join(filter(None, texts))
+            return " Or: ".join(filter(None, texts))
         case _:
             return f"‹{_name(node)}›"
 
@@ -216,7 +228,9 @@ def error_lists() -> dict[str, str]:
             problem, hint = _cell(one.problem), _cell(one.hint)
             if BLANK.fullmatch(problem):
                 continue  # handed on from where the words are
-            rows[problem] = rows.get(problem) or hint or _cell(advice(one))
+            if BLANK.fullmatch(hint):
+                hint = _cell(advice(one))
+            rows[problem] = rows.get(problem) or hint
         lines += [f"| {problem} | {words} |" for problem, words in rows.items()]
         made[name] = "\n".join(lines)
     return made

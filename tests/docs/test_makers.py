@@ -137,3 +137,10 @@ def test_every_part_of_a_recipe_is_on_its_page_with_range_default_and_a_valid_ex
     assert "| `degrees` | number ≥ 0 and < 90 | required |" in sections["Shear"]
     for key in recipe.Recipe.model_fields:
         assert f"| `{key}` |" in page, key
+
+
+def test_every_message_has_words_for_what_to_do(makers: SimpleNamespace) -> None:
+    for table in makers.reference.error_lists().values():
+        for row in table.splitlines()[2:]:
+            for cell in row.strip("| ").split(" | "):
+                assert re.sub("‹[^›]*›", "", cell).strip(" .:,"), row

@@ -27,7 +27,7 @@ def accuracy_curves(series: Sequence[tuple[str, Sequence[float]]], target: float
         return _HEIGHT - _MARGIN - (inside - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
 
     parts = [_axis(low, high, y), _label(_WIDTH / 2, _HEIGHT - 8, "epoch", "middle")]
-    parts += [_label(x(e), _HEIGHT - 28, str(e), "middle") for e in range(0, epochs, 2)]
+    parts += [_label(x(e), _HEIGHT - 28, str(e + 1), "middle") for e in range(0, epochs, 2)]
     parts.append(
         f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y(target):.1f}" '
         f'y2="{y(target):.1f}" stroke="#a31515" stroke-dasharray="6 4"/>'
