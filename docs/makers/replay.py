@@ -12,9 +12,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from eva.data import load_mini
 from eva.record import EpochRow, Run
 from makers.records import RECORDS, load
+from makers.widgets import mini
 
 NAMES = ("exp1", "exp2", "exp3", "exp4", "exp5")
 READ = RECORDS / "replay" / "read.json"  # what was read of each image that `wrong` lists
@@ -34,7 +34,7 @@ def measure() -> None:
     from eva.training.callbacks import Callback
     from eva.training.evaluation import evaluate
 
-    data = load_mini()
+    data = mini()
 
     class Reads(Callback):
         def __init__(self) -> None:
@@ -110,7 +110,7 @@ def _most_often(item: tuple[int, int]) -> tuple[int, int]:
 
 
 def _digits(chosen: list[int]) -> list[dict[str, object]]:
-    data = load_mini()
+    data = mini()
     return [
         {
             "label": int(data.test_labels[index]),
