@@ -78,7 +78,7 @@ def summary(
         mode: ``"eval"``, or ``"train"`` to see what batch norm and dropout do then.
         ops: Show the operations that modules call as functions as rows of their own.
         columns: See :class:`Column`.
-        depth: Of the deepest rows; None for all.
+        depth: Depth of the deepest rows; None for all.
         others: None: a keyword of another library is refused, with the name that it has here.
 
     Raises:

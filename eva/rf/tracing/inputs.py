@@ -119,7 +119,7 @@ def arguments(
             arguments to sizes, tensors and flags.
         inputs: Example arguments instead: a list, a dict by name, or one tensor or object. A dict
             none of whose keys is a name of forward's is one argument itself.
-        dtype: Of the tensors made for sizes: one for all, or one for each input.
+        dtype: Type of the tensors made for sizes: one for all, or one for each input.
         batch: Images to put in front of each size; None where the sizes have the batch already.
 
     Raises:
