@@ -5,8 +5,13 @@ Each test needs its package; those that are not installed are skipped.
 
 from __future__ import annotations
 
+import json
+import struct
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,11 +79,57 @@ def test_mlflow_holds_recipe_curves_and_verdict(
 
 
 @pytest.mark.filterwarnings("default")
-def test_wandb_writes_an_offline_run(tiny: Dataset, tmp_path: Path) -> None:
+def test_an_offline_run_of_wandb_holds_recipe_curves_and_verdict(
+    tiny: Dataset, tmp_path: Path
+) -> None:
     pytest.importorskip("wandb")
-    train(tiny, WandB(tmp_path))
-    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
-    assert list(folder.glob("run-*.wandb"))
+    run = train(tiny, WandB(tmp_path))
+    (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    records: list[Any] = []
+    for _ in range(600):  # a process of its own writes it, and goes on after finish()
+        records = list(_records(file.read_bytes()))
+        if any(record.HasField("exit") for record in records):
+            break
+        time.sleep(0.1)
+    started = next(record.run for record in records if record.HasField("run"))
+    assert (started.project, started.display_name) == ("eva", "net, seed 0")
+    config = {item.key: json.loads(item.value_json) for item in started.config.update}
+    assert config["epochs"] == 2 and config["seed"] == 0
+    history = [
+        {item.nested_key[0] if item.nested_key else item.key: json.loads(item.value_json)
+         for item in record.history.item}
+        for record in records if record.HasField("history")
+    ]  # fmt: skip
+    assert [row["_step"] for row in history] == [1, 2]
+    assert [row["accuracy/test"] for row in history] == [row.test_accuracy for row in run.rows]
+    assert [row["loss/train"] for row in history] == [row.train_loss for row in run.rows]
+    told = {
+        item.nested_key[0] if item.nested_key else item.key: json.loads(item.value_json)
+        for record in records
+        for item in record.summary.update
+    }
+    assert told["verdict"] == run.verdict()
+
+
+def _records(content: bytes) -> Iterator[Any]:
+    """Records of a .wandb file, which has the form of LevelDB's log: blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    place, whole = 7, b""  # behind the file's own header
+    while place + 7 <= len(content):
+        if 32768 - place % 32768 < 7:  # too little for the header of a record
+            place += 32768 - place % 32768
+            continue
+        _, size, kind = struct.unpack_from("<IHB", content, place)
+        if place + 7 + size > len(content):
+            return
+        whole += content[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):  # all of it, or its last part
+            record = Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
