@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -306,6 +307,27 @@ def test_a_verdict_runs_no_more_than_it_needs(net: Path, cache: Path, data: Data
     grading = Grading(net, load_assignment("mnist_8k"), data=data)
     assert grading.verdict("under_8k").status is Status.PASSED
     assert not cache.exists()
+
+
+def test_two_gradings_of_one_network_take_turns(tmp_path: Path) -> None:
+    facts = Facts(submission="net", data="mnist", seed=0, eva="0", torch="0")
+    waited, order = threading.Event(), []
+
+    def second() -> None:
+        with RunCache(tmp_path).only_one(facts, waited.set):
+            order.append("second")
+
+    with RunCache(tmp_path).only_one(facts, lambda: order.append("the first waits")):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waited.wait(60)
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]
+    other = replace(facts, seed=1)
+    one, two = (RunCache(tmp_path).only_one(each, waited.clear) for each in (facts, other))
+    with one, two:  # another network: no waiting
+        assert waited.is_set()
 
 
 def test_the_default_place_is_the_users_cache(cache: Path) -> None:
