@@ -56,6 +56,10 @@ class Submission:
     def slug(self) -> str:
         """Short name for folders and plots: "exp5" for eva.experiments.exp5."""
         path = Path(self.name)
+        if ".." in path.parts or path.is_dir():  # such as ".", which has no name of its own
+            path = path.resolve()
+        if path.is_dir():
+            return path.name or "submission"
         if path.suffix.lower() not in ENDINGS:
             return self.name.rpartition(".")[2] if len(path.parts) == 1 else path.name
         return path.parent.name or path.stem if path.stem == "submission" else path.stem

@@ -42,6 +42,16 @@ def test_a_file_a_folder_and_a_module_are_submissions(tmp_path: Path, name: str)
     assert load_submission("eva.experiments.exp5").slug == "exp5"
 
 
+@pytest.mark.parametrize("place", [".", "./", "../work", "../work/submission.py", "../work/."])
+def test_a_place_that_only_points_has_the_name_of_its_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    write(tmp_path / "work", GOOD, "submission.py")
+    monkeypatch.chdir(tmp_path / "work")
+    assert load_submission(place).slug == "work"
+
+
 def test_building_is_seeded_and_leaves_the_random_state_alone(tmp_path: Path) -> None:
     submission = load_submission(write(tmp_path, GOOD))
     torch.manual_seed(0)
