@@ -10,6 +10,7 @@ from torch import nn
 from eva import plots
 from eva.blocks import conv_block, gap_head
 from eva.data import Dataset
+from eva.record import Run
 from eva.training.evaluation import confusion_matrix, evaluate
 from tests.test_record import make_run
 
@@ -106,3 +107,21 @@ def test_titles_say_which_run_on_which_data_with_what_verdict(
     for title in (" ".join(figure.get_suptitle().split()) for figure in figures):
         assert "exp5, seed 3." in title
         assert "99.50 % on mnist: 99.40 % is held over the last 4 epochs." in title
+
+
+def test_eva_plot_takes_the_folder_of_a_run_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from eva.cli import app
+
+    record = Path(__file__).parents[1] / "docs" / "records" / "exp1" / "seed0.json"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "record.json").write_bytes(record.read_bytes())
+    drawn = []
+    monkeypatch.setattr("eva.plots.save_record_plots", lambda runs, out: drawn.extend(runs) or [])
+    given = ["plot", str(tmp_path / "run"), str(record), "--out", str(tmp_path / "pictures")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert drawn == [Run.load(record)] * 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eva.cli.options import friendly_errors, out
+
+if TYPE_CHECKING:
+    from eva.record import Run
 
 
 def compare_command(
@@ -21,11 +24,8 @@ def compare_command(
     """Say in what two runs differ: recipe, network, curves and verdict."""
     with friendly_errors():
         from eva.comparison import Comparison
-        from eva.record import Run
 
-        runs = [
-            Run.load(path / "record.json" if path.is_dir() else path) for path in (first, second)
-        ]
+        runs = [_run(path) for path in (first, second)]
         text = Comparison(first=runs[0], second=runs[1], names=(str(first), str(second))).to_text()
         out.print(text, markup=False, highlight=False, soft_wrap=True)
         if picture is not None:
@@ -36,13 +36,19 @@ def compare_command(
 
 
 def plot_command(
-    records: Annotated[list[Path], typer.Argument(help="Run records (JSON).")],
+    records: Annotated[list[Path], typer.Argument(help="Run records, or folders with one.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
 ) -> None:
     """Draw curves, learning rate and confusion matrices from run records."""
     with friendly_errors():
         from eva import plots
-        from eva.record import Run
 
-        for file in plots.save_record_plots([Run.load(path) for path in records], folder):
+        for file in plots.save_record_plots([_run(path) for path in records], folder):
             out.print(str(file), markup=False, highlight=False, soft_wrap=True)
+
+
+def _run(path: Path) -> Run:
+    """A record, or that of a run's folder."""
+    from eva.record import Run
+
+    return Run.load(path / "record.json" if path.is_dir() else path)
