@@ -7,9 +7,10 @@ Writes docs/records/benchmarks/class.json, in less than five minutes. Nothing is
 *Stages.* Each network of a mixed class is taken through staging, sandbox and checks as an official
 grading does it; then the judge's trainer is made for it and trains one epoch of full MNIST. The
 core-seconds of a seed are those of making the trainer, and of the epoch times the epochs of the
-recipe. Core-seconds are processor time, of this process and of those that it started. A class of
-40 is composed of these samples, see COMPOSITION, and scaled to 300 students. Beside it stands the
-time that the multiplications of the same seeds take at the rate of this machine's own sgemm.
+recipe. Core-seconds are processor time of this process. The sandbox's processes die where nobody
+counts theirs: for them it is the wall time of the extraction. A class of 40 is composed of these
+samples, see COMPOSITION, and scaled to 300 students. Beside it stands the time that the
+multiplications of the same seeds take at the rate of this machine's own sgemm.
 
 *Growth.* The coordinator grades classes of 1 to 1,000 students, every one with a network of its
 own, by an engine whose clock is simulated: a check takes CHECK_SECONDS and a training the mean of
@@ -22,7 +23,6 @@ import argparse
 import heapq
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -65,18 +65,10 @@ CHECK_SECONDS = 3.0
 GROWTH = [(students, jobs) for students in (1, 10, 100) for jobs in (1, 4, 16)] + [(1000, 16)]
 
 
-def processor_seconds() -> float:
-    """Of this process and of all that it started and that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
-
-
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     """What it gives, and its core-seconds."""
-    begin = processor_seconds()
-    return work(), processor_seconds() - begin
+    begin = time.process_time()
+    return work(), time.process_time() - begin
 
 
 class _OneEpoch(Callback):
@@ -91,13 +83,11 @@ def sample(name: str, data: Dataset, folder: Path) -> dict[str, Any]:
     (hand_in,), staging = timed(lambda: stage([folder / f"{name}.py"]))
     assignment = load_assignment("mnist_8k")
     with Sandbox(tier=best_tier()) as sandbox:
-        sandbox.extract(hand_in.files)  # what a worker keeps warm
-        begin = processor_seconds()
+        sandbox.extract(hand_in.files)  # a worker keeps its sandbox: starting it is left out
         extraction = sandbox.extract(hand_in.files)
-    captured = processor_seconds() - begin
     admitted, checks = timed(lambda: judge_static(extraction, assignment))
     seed = of_a_seed(admitted, data)
-    return {"staging": staging, "sandbox": captured, "checks": checks, **seed}
+    return {"staging": staging, "sandbox": extraction.seconds, "checks": checks, **seed}
 
 
 def of_a_seed(admitted: Admitted, data: Dataset) -> dict[str, Any]:
@@ -116,7 +106,7 @@ def of_a_seed(admitted: Admitted, data: Dataset) -> dict[str, Any]:
         )
         run, epoch = timed(trainer.fit)
     images = len(data.train_labels) * 3 + len(data.test_labels)  # back costs two forward passes
-    products = summary(GraphModule(graph), (1, 28, 28)).total_mult_adds
+    products = summary(GraphModule(graph), (1, 28, 28)).mult_adds or 0
     return {
         "trainer": making,
         "epoch": epoch,
