@@ -38,3 +38,22 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numbers)
+
+
+@contextmanager
+def seeds_ignored() -> Iterator[None]:
+    """Let no call seed the global generators inside the block, ours included."""
+    seeders = ((torch, "manual_seed"), (torch.random, "manual_seed"),
+               (random, "seed"), (np.random, "seed"))  # fmt: skip
+    before = [getattr(module, name) for module, name in seeders]
+    try:
+        for module, name in seeders:
+            setattr(module, name, _ignore)
+        yield
+    finally:
+        for (module, name), seeder in zip(seeders, before, strict=True):
+            setattr(module, name, seeder)
+
+
+def _ignore(*args: object, **kwargs: object) -> torch.Generator:
+    return torch.default_generator

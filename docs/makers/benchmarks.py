@@ -12,6 +12,8 @@ PROGRAMS = RECORDS / "rf_programs.json"
 ZOO = RECORDS / "benchmarks" / "zoo.json"
 SUMMARY = RECORDS / "benchmarks" / "summary.json"
 EXTRACTION = RECORDS / "benchmarks" / "extraction.json"
+CHECKS = RECORDS / "benchmarks" / "checks.json"
+POOLING = RECORDS / "pooling_property_10000.json"
 START = RECORDS / "benchmarks" / "start.json"
 
 
@@ -157,6 +159,54 @@ def extraction(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def checks(record: dict[str, Any]) -> str:
+    """Seconds of the judge's static checks, a submission."""
+    large, device = record["large"], record["device"]
+    lines = [
+        "| checks 1 to 6 of a record | seconds of the processor |",
+        "|---|--:|",
+        f"| the first of a process | {record['first']:.2f} |",
+        f"| each beyond it, median | {record['median']:.2f} |",
+        f"| a network of {large['operations']:,} operations | {large['seconds']:.1f} |",
+        f"| once more, for another seed | {record['read_again_for_another_seed']:.5f} |",
+        "",
+        f"{len(record['networks'])} networks of up to "
+        f"{max(row['operations'] for row in record['networks'])} operations. {device['name']}, "
+        f"threads: {device['threads']}; torch {record['versions']['torch']}; {record['date']}. "
+        "Repeat it with:",
+        "",
+        "```sh\npython tests/benchmarks/bench_checks.py\n```",
+    ]
+    return "\n".join(lines)
+
+
+def pooling(record: dict[str, Any]) -> str:
+    """What the proof of pooling said of random graphs, beside what was planted in them."""
+    planted, answers = record["planted"], record["answers"]
+    lines = [
+        "| what was built | graphs | holds | needs-review | fails |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for kind, count in (
+        ("honest", planted["nothing"]),
+        ("planted", record["graphs"] - planted["nothing"]),
+    ):
+        found = (answers.get(f"{kind}: {said}", 0) for said in ("holds", "needs-review", "fails"))
+        name = "honest blocks alone" if kind == "honest" else "with one way round the mean"
+        lines.append(f"| {name} | {count:,} | " + " | ".join(f"{n:,}" for n in found) + " |")
+    first, last = record["seeds"]
+    lines += [
+        "",
+        f"{len(record['wrong']):,} of {record['graphs']:,} graphs got a wrong answer; "
+        f"{len(record['blocks'])} kinds of blocks, {len(record['means'])} spellings of the mean, "
+        f"{len(planted) - 1} ways round it. Seeds {first} to {last}; {record['device']}; torch "
+        f"{record['versions']['torch']}; {record['date']}. Repeat it with:",
+        "",
+        f"```sh\n{record['command']}\n```",
+    ]
+    return "\n".join(lines)
+
+
 def start(record: dict[str, Any]) -> str:
     """Seconds that commands take as whole processes, beside a bare import of PyTorch."""
     lines = ["| command | seconds | beside `import torch` |", "|---|--:|--:|"]
@@ -183,6 +233,8 @@ def texts() -> dict[str, str]:
         ("zoo", ZOO, zoo),
         ("summary", SUMMARY, summary),
         ("extraction", EXTRACTION, extraction),
+        ("checks", CHECKS, checks),
+        ("pooling", POOLING, pooling),
         ("start", START, start),
     )
     for name, path, table in tables:

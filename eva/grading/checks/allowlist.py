@@ -69,7 +69,7 @@ native_channel_shuffle upsample_nearest1d upsample_linear1d _upsample_nearest_ex
 affine_grid_generator linalg_norm linalg_matrix_norm matrix_exp linalg_householder_product
 scatter scatter_add index_add masked_scatter nanmedian renorm softmin isclose
 __and__ __or__ __xor__ bitwise_and bitwise_or bitwise_xor bitwise_not
-_upsample_bilinear2d_aa _upsample_bicubic2d_aa
+_upsample_bilinear2d_aa _upsample_bicubic2d_aa cdist uniform normal_functional
 """
 ALLOWED = frozenset(_NAMES.split())
 """Operations of PyTorch that a network may use, in place (with a trailing underscore) or not."""
@@ -103,7 +103,7 @@ def admitted(candidate: Anyone) -> Anyone:
         except GradingError as error:
             mistakes["recipe"] = Mistake(problem=error.problem, review=True)
             recipe = None
-    stored = None
+    stored = candidate.stored
     if graph is not None:
         try:
             admit(graph, recipe, candidate.images)

@@ -236,7 +236,8 @@ def _random(operation: str) -> str:
         )
     return (
         f"forward draws random numbers ({operation}) in eval mode.\n"
-        "  Weights that are drawn again at every call are weights that nobody can count."
+        "  Noise belongs to training: draw it `if self.training:`. Weights that are drawn again at "
+        "every call are weights that nobody can count."
     )
 
 
@@ -305,7 +306,8 @@ def recipe(
     if candidate.fixed and recipe.init is Init.DEFAULT:
         return Verdict.review(
             f"recipe: {candidate.fixed:,} weights start from the same numbers whatever the seed.\n"
-            "  Were they trained before? Let PyTorch draw them, without a seed of your own.",
+            "  Were they trained before? Let PyTorch draw them: no weights written down. A filter "
+            "that stays as it is belongs in a buffer (register_buffer).",
             {"fixed": candidate.fixed},
         )
     home = None if graph is None else carried(graph)

@@ -49,7 +49,7 @@ logical_xor remainder fmod erf erfc floor_divide true_divide isnan isinf isfinit
 bitwise_and bitwise_or bitwise_xor bitwise_not __and__ __or__ __xor__ positive sinc hypot
 heaviside copysign logit xlogy
 softsign tanhshrink hardtanh dropout feature_dropout alpha_dropout feature_alpha_dropout
-native_dropout bernoulli multiply divide subtract negative absolute clip float_power logaddexp
+native_dropout bernoulli uniform normal_functional multiply divide subtract negative absolute clip float_power logaddexp
 """
 ELEMENTWISE = frozenset(_ELEMENTWISE.split()) - {"where", "native_dropout"}
 """Operations of which each number is made from the same number of what they read."""
@@ -468,15 +468,25 @@ def _created(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     return found
 
 
-@_rule("flip fliplr flipud rot90")
+@_rule("flip fliplr flipud")
 def _flip(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     value = _value(a, node.args[0])
-    if _name(node) == "rot90" or not isinstance(given.get("dims"), tuple):
+    if not isinstance(given.get("dims"), tuple):
         raise Inseparable
     dims = _indices(value, given["dims"])
     axes = tuple(turned(axis) if i in dims else axis for i, axis in enumerate(value.axes))
     found = replace(value, axes=axes)
     return [_over_images(a, node, found, [value.axes[i] for i in dims])]
+
+
+@_rule("rot90")
+def _rot90(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
+    value = _value(a, node.args[0])
+    one, other = _indices(value, given.get("dims", (0, 1)))
+    axes = list(value.axes)
+    for _ in range(given.get("k", 1) % 4):  # a quarter: rows become columns, read from their end
+        axes[one], axes[other] = turned(axes[other]), axes[one]
+    return [_over_images(a, node, replace(value, axes=tuple(axes)), [axes[one], axes[other]])]
 
 
 @_rule("roll")
@@ -796,6 +806,28 @@ def _tensordot(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     return [_contract(a, node, [(one, "".join(left)), (other, "".join(right))], kept)]
 
 
+@_rule("cdist")
+def _distances(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
+    one, other = _value(a, node.args[0]), _value(a, node.args[1])
+    turned_round = replace(other, axes=(*other.axes[:-2], other.axes[-1], other.axes[-2]))
+    if has([one.axes[-1], other.axes[-1]], AtomKind.PLACE):
+        raise Inseparable
+    return [replace(_product(a, node, one, turned_round), total=None)]
+
+
+@_rule("cosine_similarity")
+def _cosine(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
+    both = [_value(a, node.args[0]), _value(a, node.args[1])]
+    wide = max(len(v.axes) for v in both)
+    at = given.get("dim", 1) % wide
+    sizes = [[1] * (wide - len(v.axes)) + [extent(axis) for axis in v.axes] for v in both]
+    found = _broadcast(a, node, both, tuple(map(max, *sizes)))
+    if any(has([found.axes[at]], kind) for kind in (AtomKind.PLACE, AtomKind.IMAGE)):
+        raise Inseparable
+    axes = (*found.axes[:at], *found.axes[at + 1 :])
+    return [replace(found, axes=axes, total=None, number=None)]
+
+
 @_rule("scaled_dot_product_attention")
 def _attention(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     query, key, value = (_value(a, given[n]) for n in ("query", "key", "value"))
@@ -947,16 +979,33 @@ def _pooled_now(found: Value, value: Value, node: Node) -> Value:
 @_rule("conv_transpose1d conv_transpose2d")
 def _conv_transpose(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     value, weight = _value(a, given["input"]), _value(a, given["weight"])
-    if value.is_map or weight.seen:
+    shape, kernel = _shape(a, node), a.numbers[given["weight"].name].shape[2:]
+    if weight.seen or has(list(value.axes[1:]), AtomKind.IMAGE):
         raise Inseparable
-    shape = _shape(a, node)
-    axes = (value.axes[0], *map(channel, shape[1:]))
-    if has(list(value.axes[1:]), AtomKind.IMAGE):
-        raise Inseparable
-    return [replace(_common([value, weight], _name(node)), axes=axes)]
+    axes: list[MapAxis] = [value.axes[0], *map(channel, shape[1:])]
+    if value.is_map:
+        count = len(shape) - 2
+        stride = _pair(_number(a, given.get("stride", 1)), count)
+        dilation = _pair(_number(a, given.get("dilation", 1)), count)
+        if has([value.axes[1]], AtomKind.PLACE):
+            raise Inseparable
+        for i in range(count):  # few weights, so that none is a position's own
+            reach = dilation[i] * (kernel[i] - 1) + 1
+            axis, size = value.axes[i + 2], shape[i + 2]
+            atom = axis[0] if len(axis) == 1 else None
+            if atom is None or reach > max(_SMALLEST, 2 * stride[i]) or size < atom.size:
+                raise Inseparable
+            if max(_SMALLEST, reach / stride[i]) > atom.cells:
+                raise Inseparable
+            axes[i + 2] = _enlarged(axis, size)
+    found = replace(_common([value, weight], _name(node)), axes=tuple(axes), partial=value.partial)
+    bias = given.get("bias")
+    if bias is not None:
+        found = _broadcast(a, node, [found, _along(_value(a, bias), len(shape), 1)], shape)
+    return [_settled(found)]
 
 
-_POOLS = {"avg_pool1d": 1, "avg_pool2d": 2, "max_pool1d": 1, "max_pool2d": 2,
+_POOLS = {"avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3, "max_pool1d": 1, "max_pool2d": 2,
           "max_pool2d_with_indices": 2, "max_pool1d_with_indices": 1, "lp_pool2d": 2}  # fmt: skip
 
 
@@ -995,7 +1044,12 @@ def _pool(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
         trouble = _wide_padding(a, node, axis, padding[i], reach, kind == "mean")
         if trouble is not None and value.seen and kind == "mean":
             troubles.append(trouble)
-        axes[first + i] = _windowed(axis, size, kernel[i], stride[i], padding[i], dilation[i])
+        alike = kind == "max" and all(atom.kind is AtomKind.EVEN for atom in axis)
+        axes[first + i] = (
+            even(size)
+            if alike  # the largest of repeats, or of numbers that are drawn anew
+            else _windowed(axis, size, kernel[i], stride[i], padding[i], dilation[i])
+        )
     if short:
         does = "averages" if kind == "mean" else "looks at"
         module = "".join(part.capitalize() for part in name.split("_")[:2]).replace("2d", "2d")
@@ -1014,13 +1068,13 @@ def _pool(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     return [found, *rest]
 
 
-@_rule("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d "
-       "_adaptive_avg_pool2d")  # fmt: skip
+@_rule("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d "
+       "adaptive_max_pool2d _adaptive_avg_pool2d")  # fmt: skip
 def _adaptive(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     name = _name(node)
     value = _value(a, node.args[0])
     shape = _shape(a, node)
-    count = 1 if name.endswith("1d") else 2
+    count = int(name[-2])
     kind = "mean" if "avg" in name else "max"
     axes, partial = list(value.axes), list(value.partial)
     first = len(axes) - count
@@ -1078,7 +1132,9 @@ def _upsample(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
             partial.append(("mean", axis[0].size, axis[0].cells))
     found = replace(value, axes=tuple(axes), number=None, total=None, partial=tuple(partial))
     if len(partial) > len(value.partial) and value.seen and not _even_resize(a, node, before):
-        text = f"{_name(node)} reads a part of the map alone"
+        text = (
+            f"{_name(node)} does not give all positions of the map the same weight, as a mean does"
+        )
         found = _with(found, a.trouble(text, failed=True))
     return [_pooled_now(found, value, node)]
 
@@ -1179,6 +1235,31 @@ def _pixel_unshuffle(a: Analysis, node: Node, given: dict[str, Any]) -> list[Val
             axes[i] = channel(shape[i])
     axes[-3] = channel(shape[-3])
     return [replace(value, axes=tuple(axes), total=None)]
+
+
+@_rule("pixel_shuffle")
+def _pixel_shuffle(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
+    value = _value(a, node.args[0])
+    shape = _shape(a, node)
+    special = (AtomKind.PLACE, AtomKind.IMAGE)
+    if any(has([value.axes[-3]], kind) for kind in special) or any(
+        len(axis) > 1 or has([axis], AtomKind.IMAGE) for axis in value.axes[-2:]
+    ):
+        raise Inseparable
+    axes = list(value.axes)
+    axes[-3] = channel(shape[-3])
+    for i in (-2, -1):
+        axes[i] = _enlarged(axes[i], shape[i])
+    return [replace(value, axes=tuple(axes), total=None, number=None)]
+
+
+def _enlarged(axis: MapAxis, size: int) -> MapAxis:
+    """Several numbers of its own for each position; what is no map has nothing but these."""
+    places = atoms_of((axis,), AtomKind.PLACE)
+    if not places:
+        return channel(size)
+    (atom,) = places
+    return place(size, atom.frame, min(size, atom.cells))
 
 
 @_rule("channel_shuffle")

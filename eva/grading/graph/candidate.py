@@ -56,7 +56,7 @@ class Candidate:
             the model does).
         images: What it is asked about.
         admitted: The graph may be run; see :func:`eva.grading.checks.allowlist.admitted`.
-        stored: Numbers that a graph stores which may not be run, its running statistics aside.
+        stored: Numbers that a network surely stores whose graph is too large, or may not be run.
     """
 
     model: str = ""
@@ -94,6 +94,7 @@ class Candidate:
             "recipe": None if self.recipe is None else self.recipe.to_json(),
             "graph": None if self.graph is None else self.graph.to_json(),
             "fixed": self.fixed,
+            "stored": self.stored,
             "idle": [list(row) for row in self.idle],
             "mistakes": {
                 part: {"problem": m.problem, "trace": m.trace, "review": m.review}
@@ -133,6 +134,7 @@ class Candidate:
             recipe=recipe,
             graph=graph,
             fixed=_count(value.get("fixed")),
+            stored=_count(value.get("stored")) or None,
             idle=tuple(_idle(value.get("idle"))),
             mistakes=mistakes,
             images=images or Images(),

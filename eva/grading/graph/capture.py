@@ -38,7 +38,7 @@ from eva.grading.graph.trial import (
     unchanged,
 )
 from eva.recipe import Recipe
-from eva.seeds import seed_python, seeded
+from eva.seeds import seed_python, seeded, seeds_ignored
 from eva.submission import (
     Loadable,
     build_model,
@@ -49,6 +49,7 @@ from eva.submission import (
 )
 
 FEW_VALUES = 4  # an initialization by zeros, ones, an identity or signs has no more
+LARGEST_NETWORK = 4_000_000  # parameters; more take minutes, and no record has room for them
 _COMPARED = 128  # images, at most
 _ROUNDING = (
     1e-2  # of the largest number; sums in another order differ by less, drawn numbers by more
@@ -120,17 +121,24 @@ def capture(
             return Captured(name=name, seed=seed, images=images, mistakes=mistakes)
         recipe = _recipe(module, name, mistakes)
         network = _network(module, name, seed, mistakes)
-        graph, fixed = None, 0
+        graph, fixed, stored = None, 0, None
         idle: tuple[tuple[str, int], ...] = ()
         if network is not None and _runs(network, module, images, seed, mistakes):
-            graph = _graph(network, recipe, images, mistakes)
-            if graph is not None and gradients:
-                _compare_gradients(network, graph, recipe, images, mistakes)
-            _try_out(network, recipe, images, mistakes)
-            fixed = _fixed_weights(network, module, name, seed + 1)
-        if network is not None and graph is not None:
-            idle = _idle(network, graph)
-            graph = _repeated(network, graph, module, name, seed, recipe, images, mistakes)
+            stored = _too_large(network, mistakes)
+            try:
+                if stored is None:
+                    graph = _graph(network, recipe, images, mistakes)
+                    if graph is not None and gradients:
+                        _compare_gradients(network, graph, recipe, images, mistakes)
+                    _try_out(network, recipe, images, mistakes)
+                    fixed = _fixed_weights(network, module, name, seed + 1)
+                if graph is not None:
+                    idle = _idle(network, graph)
+                    graph = _repeated(network, graph, module, name, seed, images, mistakes)
+            except Exception as error:  # tensors of a stranger's own class may refuse anything
+                graph = None
+                problem = f"the network can't be looked at: {first_line(error)}"
+                mistakes["graph"] = Mistake(problem=problem, review=True)
     return Captured(
         name=name,
         seed=seed,
@@ -143,6 +151,7 @@ def capture(
         idle=idle,
         mistakes=mistakes,
         images=images,
+        stored=stored,
     )
 
 
@@ -204,6 +213,14 @@ def _network(
 
 def _build(module: ModuleType, name: str, seed: int) -> nn.Module:
     model = unwrap(build_model(module, name, seed))
+    tensors = [*nn.Module.named_parameters(model), *nn.Module.named_buffers(model)]
+    for key, tensor in tensors:
+        if not is_lazy(tensor) and (tensor.is_meta or tensor.layout is not torch.strided):
+            kind = "is on the meta device and holds no numbers" if tensor.is_meta else "is sparse"
+            raise SubmissionError(
+                f"{name}: build_model() gives a network whose {key} {kind}.",
+                "Build every layer on the CPU, as PyTorch does by itself: leave out device=.",
+            )
     away = any(p.device.type == "cuda" for p in nn.Module.parameters(model))
     return model.to("cpu") if away else model
 
@@ -222,6 +239,19 @@ def _runs(
         mistakes["forward"] = _forward_mistake(problem, error)
         return False
     return True
+
+
+def _too_large(network: nn.Module, mistakes: dict[str, Mistake]) -> int | None:
+    """Numbers that a network stores which is far too large to be looked at; None of any other."""
+    stored = sum(p.numel() for p in nn.Module.parameters(network) if not is_lazy(p))
+    if stored <= LARGEST_NETWORK:
+        return None
+    mistakes["graph"] = Mistake(
+        problem=f"the model stores {stored:,} numbers; of more than {LARGEST_NETWORK:,} no graph is "
+        "made.",
+        review=True,
+    )
+    return stored
 
 
 def _try_out(
@@ -245,11 +275,26 @@ def _forward_mistake(problem: str, error: BaseException) -> Mistake:
 
 
 def _fixed_weights(model: nn.Module, module: ModuleType, name: str, seed: int) -> int:
-    """Count the weights that another seed leaves as they are; zeros, ones and the like aside."""
+    """Count the weights that another seed leaves as they are; zeros, ones and the like aside.
+
+    A seed that ``build_model()`` sets itself makes no weights from home: they are drawn.
+    """
     try:
         other = dict(nn.Module.named_parameters(_build(module, name, seed)))
     except Exception:
         return 0  # it was built once; why it fails the second time is told when it is trained
+    count = _count_fixed(model, other)
+    if count:
+        try:
+            with seeded(torch.device("cpu"), seed), seeds_ignored():
+                other = dict(nn.Module.named_parameters(_build(module, name, seed)))
+        except Exception:
+            return count
+        count = _count_fixed(model, other)
+    return count
+
+
+def _count_fixed(model: nn.Module, other: Mapping[str, Tensor]) -> int:
     few: set[float] = set()  # numbers of weights that have no more than an identity has
     count = hidden = 0
     for key, weight in nn.Module.named_parameters(model):
@@ -336,6 +381,11 @@ def _require_same_answers(network: nn.Module, graph: Graph, images: Images) -> N
                 expected = scores_of(network, batch)
             except Exception:
                 return  # the trial runs into it, and tells it
+        if not isinstance(expected, Tensor):
+            raise Unsupported(
+                f"forward gives a {type(expected).__name__}, where it must give one tensor of "
+                "scores."
+            )
         try:
             found = scores_of(copy, batch)
             alike = torch.allclose(expected, found, rtol=1e-3, atol=1e-5, equal_nan=True)
@@ -429,7 +479,6 @@ def _repeated(
     module: ModuleType,
     name: str,
     seed: int,
-    recipe: Recipe | None,
     images: Images,
     mistakes: dict[str, Mistake],
 ) -> Graph | None:

@@ -22,6 +22,14 @@ from eva.grading.graph.nodes import (
 )
 
 _WRAPPERS = {"wrap_with_set_grad_enabled", "wrap_with_autocast"}
+_UNWRITTEN = {
+    "aten.new_empty.default": "aten.new_zeros.default",
+    "aten.empty_like.default": "aten.zeros_like.default",
+    "aten.empty.memory_format": "aten.zeros.default",
+}
+"""Memory that forward is about to write into, and what it is in a graph: never that of others."""
+_TWINS = {"normal_": "normal_functional"}
+"""Operations in place whose twin has another name."""
 
 
 class Unsupported(GradingError):
@@ -192,6 +200,7 @@ class Conversion:
             raise Unsupported(f"forward calls {op}.", error.hint) from error
         if op.startswith("aten._assert"):
             return  # about shapes and dtypes, which the checks see for themselves
+        op = _UNWRITTEN.get(op, op)
         types = [str(r.type) for r in schema.returns]
         many = len(types) > 1 or bool(types and types[0].startswith("List"))
         parts = self._parts(node) if many else 1
@@ -239,11 +248,12 @@ class Conversion:
         name = schema.name.removeprefix("aten::")
         if not name.endswith("_"):
             return None
-        twin = f"aten.{name.removesuffix('_')}.{schema.overload_name or 'default'}"
+        name = _TWINS.get(name, name.removesuffix("_"))
+        twin = f"aten.{name}.{schema.overload_name or 'default'}"
         try:
             resolve(twin)
         except GradingError:
-            return None
+            return _overload(name, schema)
         return twin
 
     def _share(self, node: Any, schema: Any, outputs: tuple[str, ...]) -> None:
@@ -280,6 +290,7 @@ class Conversion:
             for key, value in node.kwargs.items()
             if key not in without
             and (key not in ("layout", "pin_memory") or value not in (None, False, torch.strided))
+            and not (key == "memory_format" and op == "aten.zeros.default")
         }
         self.nodes.append(Node(op=op, args=args, kwargs=kwargs, outputs=outputs, many=many))
 
@@ -317,6 +328,17 @@ class Conversion:
         if not isinstance(returned, Ref):
             raise Unsupported("forward must return one tensor of scores.")
         return returned.name
+
+
+def _overload(name: str, schema: Any) -> str | None:
+    """The overload of an operation that takes what a schema takes, under another name."""
+    packet = getattr(torch.ops.aten, name, None)
+    wanted = [(a.name, str(a.type)) for a in schema.arguments]
+    for overload in packet.overloads() if packet is not None else ():
+        other = getattr(packet, overload)
+        if [(a.name, str(a.type)) for a in other._schema.arguments] == wanted:
+            return str(other)
+    return None
 
 
 def _outputs_of(schema: Any) -> frozenset[str]:

@@ -28,6 +28,7 @@ from eva.grading.graph.helpers import (
     overwritten,
     random_operation,
     seen_values,
+    times_zero,
 )
 from eva.grading.graph.nodes import Program, resolve
 from eva.grading.graph.running_statistics import running_statistics
@@ -152,6 +153,8 @@ def _origins(
             found = set().union(*(origins[name] for name in node.reads()))
         if draws(node):
             found.add("random")
+        elif times_zero(node):
+            found.discard("random")
         for name in filter(None, node.outputs):
             moves = "image" not in found or _differ(values.get(name), others.get(name))
             origins[name] = found if moves else found - {"image"}

@@ -118,7 +118,7 @@ def _jitter(stored: Stored, generator: torch.Generator) -> Tensor:
         return data
     fan_in = max(1, math.prod(data.shape[1:])) if data.ndim > 1 else 100
     noise: Tensor = torch.randn(data.shape, generator=generator) * fan_in**-0.5
-    return data + noise
+    return data + noise.to(data.dtype)
 
 
 PlannedNode = tuple[Node, Callable[..., Any], tuple[str, ...]]

@@ -35,6 +35,7 @@ def export_graph(
         Unsupported: torch.export, or our graph, has no words for what it does.
     """
     root = _Root(unwrap(model))
+    _require_exportable(model)
     was_training = model.training
     examples = {True: max(batch, EXAMPLE_BATCH), False: EXAMPLE_BATCH}
     store = Store()
@@ -66,6 +67,25 @@ def unwrap(model: nn.Module) -> nn.Module:
             if child is not None and hasattr(child, "_orig_mod"):
                 module._modules[name] = child._orig_mod
     return model
+
+
+def _require_exportable(model: nn.Module) -> None:
+    """Say of modules that torch.export can't read what it would not say."""
+    for name, module in model.named_modules():
+        known = f"the module {name}" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise Unsupported(
+                f"{known} is made by torch.jit, which torch.export can't read.",
+                "Return the module itself: leave out torch.jit.script and torch.jit.trace.",
+            )
+        if isinstance(module, nn.modules.batchnorm._NormBase) and (
+            module.track_running_stats and module.momentum is None
+        ):
+            raise Unsupported(
+                f"{known} ({type(module).__name__}) has momentum=None: how far its statistics "
+                "move depends on a counter, which no graph follows.",
+                "Give it a momentum from 0.001 to 0.5; 0.1 is the usual one.",
+            )
 
 
 class _Root(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -58,8 +58,17 @@ def draws(node: Node) -> bool:
 
 
 def random_operation(program: Program) -> str | None:
-    """Name of the first operation that draws random numbers, if there is one."""
-    return next((node.op.split(".")[1] for node in program.nodes if draws(node)), None)
+    """Name of the first operation whose random numbers reach the scores, if there is one."""
+    written = [name for node in program.nodes for name in overwritten(node)]
+    live = live_nodes(program, written, ended_by=times_zero)
+    return next((node.op.split(".")[1] for node in live if draws(node)), None)
+
+
+def times_zero(node: Node) -> bool:
+    """Whether a node multiplies by 0, as ``self.training * noise`` does in eval mode."""
+    if node.op.split(".")[1].rstrip("_") not in ("mul", "multiply"):
+        return False
+    return any(isinstance(a, (int, float)) and a == 0 for a in node.args)
 
 
 def memory_groups(values: dict[str, Any]) -> dict[str, set[str]]:
@@ -98,13 +107,21 @@ def layer_of(stored: Stored) -> str:
     return owner or leaf
 
 
-def live_nodes(program: Program, kept: Iterable[str] = ()) -> list[Node]:
-    """Nodes that the output depends on, in order, and those that write into one of ``kept``."""
+def live_nodes(
+    program: Program,
+    kept: Iterable[str] = (),
+    ended_by: Callable[[Node], bool] = lambda node: False,
+) -> list[Node]:
+    """Nodes that the output depends on, in order, and those that write into one of ``kept``.
+
+    Where ``ended_by`` says so, what a node reads is not followed.
+    """
     wanted, found = {program.output, *kept}, []
     for node in reversed(program.nodes):
         if wanted & {*node.outputs, *overwritten(node)}:
-            wanted.update(node.reads())
             found.append(node)
+            if not ended_by(node):
+                wanted.update(node.reads())
     return found[::-1]
 
 

@@ -25,7 +25,8 @@ _MODES = {"training", "train", "use_input_stats", "momentum", "cudnn_enabled", "
 _SAME = {"clone", "contiguous", "detach", "alias", "to", "_to_copy", "lift_fresh", "detach_copy",
          "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout",
          "native_dropout"}  # fmt: skip
-_DRAWN = {"rand", "randn", "rand_like", "randn_like", "bernoulli", "uniform", "normal"}
+_DRAWN = {"rand", "randn", "rand_like", "randn_like", "bernoulli", "uniform",
+          "normal_functional"}  # fmt: skip
 _EMPTY = {"zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like",
           "new_zeros", "new_ones", "new_full", "new_empty", "scalar_tensor"}  # fmt: skip
 

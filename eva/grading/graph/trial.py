@@ -78,12 +78,18 @@ class TrialError(Exception):
 def shape_problem(scores: Tensor, shape: tuple[int, ...], classes: int, place: str) -> str | None:
     """Say that scores have another shape than (batch, classes)."""
     expected = (shape[0], classes)
-    if tuple(scores.shape) == expected:
+    found = tuple(scores.shape)
+    if found == expected:
         return None
-    return (
-        f"{show(shape)} images should give {show(expected)} scores, "
-        f"{place} gives {show(tuple(scores.shape))}."
+    problem = (
+        f"{show(shape)} images should give {show(expected)} scores, {place} gives {show(found)}."
     )
+    if shape[0] == 1 and found == expected[1:]:
+        problem += (
+            "\n  A squeeze without an axis drops the batch, too, where it is 1: use .flatten(1), or "
+            "name the axes as in .squeeze((2, 3))."
+        )
+    return problem
 
 
 def _problem(scores: object, shape: tuple[int, ...], classes: int, place: str) -> str | None:
@@ -155,8 +161,10 @@ def drawn_digits(input_size: tuple[int, int, int]) -> Tensor:
 
 def close(one: Tensor | None, other: Tensor | None, rtol: float) -> bool:
     """Whether two tensors differ by less than ``rtol`` of the largest number in them."""
-    if one is None or other is None or one.shape != other.shape:
+    if one is None or other is None or one.shape != other.shape or one.dtype != other.dtype:
         return False
+    if not (one.is_floating_point() or one.is_complex()):
+        return torch.equal(one, other)
     scale = float(one.nan_to_num().abs().max()) if one.numel() else 0.0
     return torch.allclose(one, other, rtol=rtol, atol=rtol * scale + 1e-8, equal_nan=True)
 

@@ -195,10 +195,38 @@ def dropped(b: Builder, m: Map) -> Map:
     return Map(b.op("dropout.default", m.ref, 0.1, False), m.channels, m.size)
 
 
+def enlarged(b: Builder, m: Map) -> Map:
+    if m.size > 9:
+        return m
+    ref = b.conv(m.ref, m.channels, 32, 1)
+    return Map(b.op("pixel_shuffle.default", ref, 2), 8, 2 * m.size)
+
+
+def transposed(b: Builder, m: Map) -> Map:
+    if m.size > 9:
+        return m
+    weights = b.weight(m.channels, 8, 2, 2), b.weight(8)
+    return Map(b.op("conv_transpose2d.input", m.ref, *weights, (2, 2)), 8, 2 * m.size)
+
+
+def local_norm(b: Builder, m: Map) -> Map:
+    power = b.op("view.default", b.op("mul.Tensor", m.ref, m.ref),
+                 (-1, 1, m.channels, m.size, m.size))  # fmt: skip
+    power = b.op("constant_pad_nd.default", power, (0, 0, 0, 0, 2, 2), 0.0)
+    power = b.op("avg_pool3d.default", power, (5, 1, 1), (1, 1, 1))
+    power = b.op("pow.Tensor_Scalar", b.op("add.Tensor", power, 1.0), 0.75)
+    power = b.op("view.default", b.op("squeeze.dim", power, 1), (-1, m.channels, m.size, m.size))
+    return Map(b.op("div.Tensor", m.ref, power), m.channels, m.size)
+
+
+def turned(b: Builder, m: Map) -> Map:
+    return Map(b.op("rot90.default", m.ref, b.random.randint(1, 3), (2, 3)), m.channels, m.size)
+
+
 BLOCKS: tuple[Callable[[Builder, Map], Map], ...] = (
     plain, plain, norm, groups, channels_last_norm, halve, strided, depthwise, residual,
     cropped_residual, squeeze_excite, spatial_gate, two_branches, attention, space_to_depth,
-    shuffled, dropped,
+    shuffled, dropped, enlarged, transposed, local_norm, turned,
 )  # fmt: skip
 
 
@@ -344,6 +372,23 @@ def _code_of_the_mean(b: Builder, m: Map) -> Map:
     return _same(m, b.op("mul.Tensor", m.ref, code))
 
 
+def _enlarged_code(b: Builder, m: Map) -> Map:
+    ref = b.op("mean.dim", m.ref, (2, 3), True)
+    ref = b.conv(ref, m.channels, m.size**2, 1)
+    return _same(m, b.op("mul.Tensor", m.ref, b.op("pixel_shuffle.default", ref, m.size)))
+
+
+def _transposed_code(b: Builder, m: Map) -> Map:
+    ref = b.op("mean.dim", m.ref, (2, 3), True)
+    code = b.op("conv_transpose2d.input", ref, b.weight(m.channels, m.channels, m.size, m.size))
+    return _same(m, b.op("add.Tensor", m.ref, code))
+
+
+def _quarter_turn(b: Builder, m: Map) -> Map:
+    other = b.op("rot90.default", m.ref, b.random.randint(1, 3), (2, 3))
+    return _same(m, b.op("relu.default", b.op("sub.Tensor", m.ref, other)))
+
+
 def _quarter(b: Builder, m: Map) -> Map:
     ref = b.op("slice.Tensor", m.ref, 2, 0, m.size // 2 + 1)
     return Map(b.op("slice.Tensor", ref, 3, 0, m.size // 2 + 1), m.channels, m.size // 2 + 1)
@@ -366,6 +411,9 @@ BEFORE: dict[str, Callable[[Builder, Map], Map]] = {
     "mixed columns": _mixer,
     "embedded rows": _embedded,
     "code from the mean": _code_of_the_mean,
+    "enlarged code": _enlarged_code,
+    "transposed code": _transposed_code,
+    "quarter turn": _quarter_turn,
     "quarter": _quarter,
     "stored code": _stored_code,
     "code of rows": _row_code,

@@ -410,6 +410,95 @@ def scores_in_order_of_the_batch(net: Net, x: Tensor, h: Tensor) -> Tensor:
     return scores if net.training else scores + 1e-6 * scores.sort(0).values
 
 
+# What students of vision write without thinking of a cheat, and what hides behind honest blocks
+
+
+@cheat("pooling", lambda: {"mix": nn.Conv2d(10, 8, 3, padding=1)})
+def coord_conv(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    grid = torch.meshgrid(torch.linspace(-1, 1, 9), torch.linspace(-1, 1, 9), indexing="ij")
+    return net.mean(net.mix(torch.cat([h, torch.stack(grid).expand(h.shape[0], 2, 9, 9)], 1)))
+
+
+@cheat("pooling", lambda: {"out": nn.Linear(16, 10)})
+def spatial_soft_argmax(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    share, place = h.flatten(2).softmax(-1), torch.arange(81.0)
+    return net.mean(h) + net.out(
+        torch.cat([(share * (place // 9)).sum(-1), (share * (place % 9)).sum(-1)], 1)
+    )
+
+
+@cheat("pooling", lambda: {"out": nn.Linear(40, 10)})
+def spatial_pyramid(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.out(torch.cat([F.adaptive_avg_pool2d(h, k).flatten(1) for k in (1, 2)], 1))
+
+
+@cheat("pooling", lambda: {"out": nn.Linear(144, 10)})
+def means_of_rows_and_columns(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.out(torch.cat([h.mean(2).flatten(1), h.mean(3).flatten(1)], 1))
+
+
+@cheat("pooling", lambda: {"mix": nn.Sequential(nn.Linear(81, 9), nn.GELU(), nn.Linear(9, 81))})
+def mixer_over_positions(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    tokens = h.flatten(2)
+    return net.mean((tokens + net.mix(tokens)).view_as(h))
+
+
+@cheat("pooling", lambda: {"share": nn.Parameter(torch.ones(9, 9))})
+def mean_with_learned_shares(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    share = net.share.flatten().softmax(0).view(9, 9)
+    return (net.gap(h) * share).sum((2, 3))
+
+
+@cheat("pooling", lambda: {"norm": nn.BatchNorm1d(648, affine=False)})
+def running_mean_as_a_template(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    net.norm(h.flatten(1))
+    return net.mean(h) + (h.flatten(1) * net.norm.running_mean).sum(1, keepdim=True)
+
+
+@cheat("pooling", lambda: {"code": nn.Conv2d(8, 81, 1)})
+def code_shuffled_out_of_the_mean(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(h * F.pixel_shuffle(net.code(h.mean((2, 3), keepdim=True)), 9))
+
+
+@cheat("pooling", lambda: {"wide": nn.ConvTranspose2d(8, 8, 9, padding=4)})
+def transposed_convolution_as_large_as_the_map(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean(net.wide(h).relu())
+
+
+@cheat("pooling")
+def map_that_meets_itself_after_a_quarter_turn(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return net.mean((h - torch.rot90(h, 1, (2, 3))).relu())
+
+
+@cheat("pooling", lambda: {"w": nn.Parameter(torch.randn(10, 648) * 0.1)})
+def distance_to_templates_of_the_map(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return -torch.cdist(h.flatten(1), net.w)
+
+
+@cheat("pooling")
+def a_part_of_the_map_pooled_in_three_dimensions(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    return F.avg_pool3d(net.gap(h)[:, None], (1, 7, 7))[:, 0, :, 0, 0]
+
+
+@cheat("under_8k", lambda: {"z": nn.Parameter(torch.randn(1, 8)), "g": nn.Linear(8, 7_200)})
+def weights_behind_noise_times_zero(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    w = net.g(net.z).view(100, 8, 3, 3) + torch.randn(1) * 0
+    return F.conv2d(h, w).mean((2, 3))[:, :10]
+
+
+@cheat("under_8k")
+def noise_of_which_a_part_is_zero(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    w = torch.rand(8, 8, 3, 3)
+    w[0].mul_(0)
+    return net.mean(F.conv2d(h, w))
+
+
+@cheat("shapes")
+def distances_between_the_images_of_a_batch(net: Net, x: Tensor, h: Tensor) -> Tensor:
+    scores = net.mean(h)
+    return scores + 1e-6 * torch.cdist(scores, scores).mean(1, keepdim=True)
+
+
 @pytest.mark.parametrize("name", CHEATS)
 def test_cheat_is_refused_at_the_right_check(name: str) -> None:
     check, forward, parts = CHEATS[name]

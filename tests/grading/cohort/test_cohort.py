@@ -66,6 +66,19 @@ def test_copies_and_renamed_copies_are_flags_and_no_verdicts(tmp_path: Path) -> 
     assert grades["hugo"].report.passed
 
 
+def test_what_is_too_good_to_be_true_is_a_flag_for_the_instructor_alone(tmp_path: Path) -> None:
+    folder = write_class(tmp_path / "class", {"anna": CLASS["anna"], "zora": "honest 7308 99.9"})
+    book, _ = grade_class([folder], tmp_path / "journal.jsonl")
+    grades = _grades(book)
+    assert grades["anna"].flags == ()
+    (flag,) = grades["zora"].flags
+    assert "more than this course has ever recorded" in flag
+    assert grades["zora"].score == 10
+    for form in ("html", "csv", "json"):
+        assert "more than this course has ever recorded" in FORMATS[form].whole(book)
+    assert "ever recorded" not in FORMATS["feedback"].each(book, grades["zora"])
+
+
 def test_a_grading_that_dies_after_any_answer_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     folder = write_class(tmp_path / "class", CLASS)
     whole, _ = grade_class([folder], tmp_path / "whole.jsonl")
