@@ -49,7 +49,8 @@ logical_xor remainder fmod erf erfc floor_divide true_divide isnan isinf isfinit
 bitwise_and bitwise_or bitwise_xor bitwise_not __and__ __or__ __xor__ positive sinc hypot
 heaviside copysign logit xlogy
 softsign tanhshrink hardtanh dropout feature_dropout alpha_dropout feature_alpha_dropout
-native_dropout bernoulli uniform normal_functional multiply divide subtract negative absolute clip float_power logaddexp
+native_dropout bernoulli uniform normal_functional multiply divide subtract negative absolute clip
+float_power logaddexp
 """
 ELEMENTWISE = frozenset(_ELEMENTWISE.split()) - {"where", "native_dropout"}
 """Operations of which each number is made from the same number of what they read."""

@@ -86,8 +86,8 @@ def shape_problem(scores: Tensor, shape: tuple[int, ...], classes: int, place: s
     )
     if shape[0] == 1 and found == expected[1:]:
         problem += (
-            "\n  A squeeze without an axis drops the batch, too, where it is 1: use .flatten(1), or "
-            "name the axes as in .squeeze((2, 3))."
+            "\n  A squeeze without an axis drops the batch, too, where it is 1: use .flatten(1), "
+            "or name the axes as in .squeeze((2, 3))."
         )
     return problem
 
