@@ -247,8 +247,8 @@ def _too_large(network: nn.Module, mistakes: dict[str, Mistake]) -> int | None:
     if stored <= LARGEST_NETWORK:
         return None
     mistakes["graph"] = Mistake(
-        problem=f"the model stores {stored:,} numbers; more than {LARGEST_NETWORK:,} are not looked "
-        "at.",
+        problem=f"the model stores {stored:,} numbers; more than {LARGEST_NETWORK:,} are not "
+        "looked at.",
         review=True,
     )
     return stored
