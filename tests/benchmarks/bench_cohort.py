@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,11 +33,10 @@ from eva.grading.cohort.cohort import Cohort
 from eva.grading.cohort.gradebook import Gradebook, Outcome, make_gradebook
 from eva.grading.cohort.journal import Journal, Seal, read_journals
 from eva.grading.cohort.official import OfficialSeeds, facts_of
-from eva.grading.cohort.official_work import KINDS
+from eva.grading.cohort.official_work import official_plan
 from eva.grading.cohort.staging import stage
 from eva.grading.cohort.terms import Terms
 from eva.grading.reports import FORMATS
-from eva.jobs.plan import Plan
 from eva.jobs.processes import LocalEngine
 from eva.training.machine import describe_device, describe_versions
 
@@ -48,7 +48,7 @@ SEED = 0  # of the moments
 def grade(folder: Path, journal: Path, jobs: int) -> Gradebook:
     """Grade the class, or go on with it."""
     terms = Terms(assignment=short_assignment(), secret=SECRET, data_dir=os.environ["EVA_DATA"])
-    plan = Plan(make="cohort_class:short", config=terms.to_json(), kinds=KINDS)
+    plan = replace(official_plan(terms), make="cohort_class:short")
     seeds = OfficialSeeds(terms.assignment, terms.seeds)
     with Journal(journal, facts_of(terms), Seal(SECRET)) as opened:
         hand_ins = stage([folder])
