@@ -54,7 +54,8 @@ def grade(folder: Path, journal: Path, jobs: int) -> Gradebook:
         hand_ins = stage([folder])
         opened.enroll(hand_ins)
         engine = LocalEngine(plan, jobs=jobs)
-        Cohort(hand_ins, seeds=seeds, journal=opened, engine=engine).run()
+        checks = list(terms.assignment.asked(trains=False))
+        Cohort(hand_ins, seeds=seeds, journal=opened, engine=engine, static_checks=checks).run()
         return make_gradebook(opened.contents, terms.assignment, seeds)
 
 
