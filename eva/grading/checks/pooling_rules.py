@@ -71,7 +71,7 @@ meshgrid tril_indices triu_indices
 _REDUCTIONS = {
     "mean": "mean", "sum": "sum", "amax": "max", "amin": "min", "max": "max", "min": "min",
     "prod": "prod", "any": "any", "all": "all", "logsumexp": "logsumexp", "std": "std",
-    "var": "var", "norm": "norm", "linalg_vector_norm": "norm", "nanmean": "nanmean",
+    "var": "var", "norm": "norm", "linalg_vector_norm": "norm", "nanmean": "mean",
     "nansum": "nansum", "median": "median", "argmax": "argmax", "argmin": "argmin",
     "std_mean": "std", "var_mean": "var", "aminmax": "min", "count_nonzero": "count_nonzero",
     "mode": "mode", "nanmedian": "nanmedian",
@@ -578,6 +578,9 @@ def _reduction(a: Analysis, node: Node, given: dict[str, Any]) -> list[Value]:
     keep = bool(given.get("keepdim", False))
     found = [_reduce(a, node, value, axes, kind, node.outputs[0], keep=keep)]
     tells = any(has([value.axes[i]], AtomKind.PLACE) for i in axes)
+    if name == "nanmean" and tells:
+        text = "nanmean leaves out what is NaN, so it may be a mean of a part; mean does not"
+        found[0] = _with(found[0], a.trouble(text))
     if kind.startswith("arg") and tells:
         found[0] = _with(found[0], a.trouble(f"{name} tells at which position", failed=True))
     for output in node.outputs[1:]:

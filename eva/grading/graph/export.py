@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from eva.errors import GradingError
 from eva.grading.graph.conversion import Conversion, Store, Unsupported
 from eva.grading.graph.graph import Graph
+from eva.grading.graph.trial import buffers_of, put_back
 
 EXAMPLE_BATCH = 3  # of the example; every larger batch is the same to torch.export
 
@@ -40,14 +41,17 @@ def export_graph(
     examples = {True: max(batch, EXAMPLE_BATCH), False: EXAMPLE_BATCH}
     store = Store()
     programs = {}
+    buffers = buffers_of(root)
     try:
         for mode in (True, False):
             root.train(mode)
+            put_back(buffers)  # so that what training leaves in one is what evaluation reads
             generator = torch.Generator().manual_seed(0)
             example = torch.randn(examples[mode], *input_size, generator=generator)
             programs[mode] = Conversion(_exported(root, example), store).program()
     finally:
         root.train(was_training)
+        put_back(buffers)
     graph = Graph(train=programs[True], eval=programs[False], stored=store.tensors())
     try:
         graph.validate()
@@ -113,7 +117,7 @@ def _exported(root: nn.Module, example: Tensor) -> Any:
                 f"torch.export can't write forward in {mode} mode as a graph: "
                 f"{type(error).__name__}: {reason}",
                 "Decisions that depend on numbers in a tensor (`if x.mean() > 0`, `.item()`) and "
-                "on the batch size are the usual reasons.",
+                "on the batch size (`len(x)` where `x.shape[0]` would do) are the usual reasons.",
             ) from error
 
 

@@ -23,6 +23,7 @@ _PARTS = {"slice", "narrow", "view", "reshape", "split", "chunk", "select", "mea
 _MODES = {"training", "train", "use_input_stats", "momentum", "cudnn_enabled", "memory_format"}
 """Arguments in which the two programs of one norm differ."""
 _SAME = {"clone", "contiguous", "detach", "alias", "to", "_to_copy", "lift_fresh", "detach_copy",
+         "view", "reshape",  # a ghost norm splits its batch
          "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout",
          "native_dropout"}  # fmt: skip
 _DRAWN = {"rand", "randn", "rand_like", "randn_like", "bernoulli", "uniform",

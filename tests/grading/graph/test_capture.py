@@ -155,3 +155,44 @@ def test_a_layer_in_half_precision_is_looked_at_as_any_other() -> None:
     candidate = Candidate(recipe=Recipe(), graph=export_graph(Half(), (1, 28, 28)))
     found = verdicts(candidate)
     assert [v.message for v in found.values() if v.status is not Status.PASSED] == []
+
+
+class GhostNorm(nn.BatchNorm2d):
+    """As the course's students know it: statistics of each part of a batch, new ones in eval."""
+
+    def __init__(self, channels: int, parts: int) -> None:
+        super().__init__(channels)
+        self.parts = parts
+        self.register_buffer("running_mean", torch.zeros(channels * parts))
+        self.register_buffer("running_var", torch.ones(channels * parts))
+
+    def train(self, mode: bool = True) -> nn.Module:
+        if self.training and not mode:
+            for name in ("running_mean", "running_var"):
+                mean = getattr(self, name).view(self.parts, self.num_features).mean(0)
+                setattr(self, name, mean.repeat(self.parts))
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        statistics = [self.running_mean, self.running_var]
+        if not self.training:
+            first = [numbers[:channels] for numbers in statistics]
+            return nn.functional.batch_norm(x, *first, self.weight, self.bias)
+        scale, shift = (w.repeat(self.parts) for w in (self.weight, self.bias))
+        x = x.view(-1, channels * self.parts, height, width)
+        x = nn.functional.batch_norm(x, *statistics, scale, shift, True, self.momentum)
+        return x.view(batch, channels, height, width)
+
+
+def test_buffers_that_a_network_replaces_stay_one_for_training_and_evaluation() -> None:
+    def build_model() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 10, 3), GhostNorm(10, 2), nn.ReLU(), *plain()[1:])
+
+    ours = captured(build_model)
+    assert ours.mistakes == {}
+    assert ours.graph is not None
+    names = {stored.name for stored in ours.graph.stored}
+    assert names == {"0.weight", "0.bias", "1.weight", "1.bias",
+                     "1.running_mean", "1.running_var"}  # fmt: skip
+    assert ours.count.total == 120
