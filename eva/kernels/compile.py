@@ -30,7 +30,7 @@ from eva.kernels.cpu_dispatch import (
 )
 from eva.kernels.cpu_kernels import compiler
 from eva.kernels.folding import fold
-from eva.kernels.targets import normalize
+from eva.kernels.targets import name_calls
 from eva.seeds import seeded
 
 Compiled = Callable[..., Any]
@@ -138,7 +138,7 @@ def compile_model(model: nn.Module, batch_size: int, ours: list[bool] | None = N
         )
 
     def backend(module: fx.GraphModule, inputs: Sequence[Tensor]) -> Compiled:
-        normalize(module)
+        name_calls(module)
         fits = fits_cpu_kernel(module)  # asked first: operations that folding adds tell no shapes
         if ours is not None:
             ours.append(fits)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from eva.kernels import cpu_kernels
-from eva.kernels.cpu_kernels import Convolution, FoldedNorm, MaxPool, Norm
+from eva.kernels.cpu_kernels import BatchLastConvolution, FoldedNorm, MaxPool, Norm
 from eva.kernels.folding import (
     batch_affine,
     fold,
@@ -39,7 +39,7 @@ def fits_cpu_kernel(module: fx.GraphModule) -> bool:
     more than the others gain. So it is where maps are viewed as if they were in the usual order.
 
     Args:
-        module: As :func:`eva.kernels.targets.normalize` leaves it.
+        module: As :func:`eva.kernels.targets.name_calls` leaves it.
     """
     nodes = module.graph.nodes
     convolutions = [node for node in nodes if node.target is F.conv2d]
@@ -55,12 +55,12 @@ def use_batch_last(module: fx.GraphModule) -> None:
         module: That :func:`fits_cpu_kernel`; changed in place. Its BatchNorms are folded here.
     """
     fold(module, _rewrite)
-    ours = {F.conv2d: conv2d, F.max_pool2d: max_pool2d, F.batch_norm: batch_norm}
+    ours = {F.conv2d: conv2d, F.max_pool2d: max_pool2d, F.batch_norm: norm_and_relu}
     for node in list(module.graph.nodes):
         if node.op == "call_function" and node.target in ours:
             node.target = ours[node.target]
             readers = list(node.users)
-            if node.target is batch_norm and len(readers) == 1 and _is_relu(readers[0]):
+            if node.target is norm_and_relu and len(readers) == 1 and _is_relu(readers[0]):
                 node.kwargs = {**node.kwargs, "relu": True}
                 readers[0].replace_all_uses_with(node)
                 module.graph.erase_node(readers[0])
@@ -78,7 +78,7 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """:func:`torch.nn.functional.conv2d` by our kernel; stride and dilation must be 1."""
-    scores: Tensor = Convolution.apply(input, weight, bias, pair(padding)[0], groups)
+    scores: Tensor = BatchLastConvolution.apply(input, weight, bias, pair(padding)[0], groups)
     return scores
 
 
@@ -102,7 +102,7 @@ def max_pool2d(
     )
 
 
-def batch_norm(
+def norm_and_relu(
     input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,

@@ -108,7 +108,7 @@ def _one(value: float) -> Tensor:
     return torch.tensor(value)
 
 
-class Convolution(Function):
+class BatchLastConvolution(Function):
     """Of (batch, inputs, height, width) with (outputs, inputs / groups, side, side); stride 1."""
 
     @staticmethod

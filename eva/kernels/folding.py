@@ -36,7 +36,7 @@ def fold(module: fx.GraphModule, rewrite: Rewrite | None = None) -> int:
     """Fold each BatchNorm that only an unpadded convolution reads, straight or through a max-pool.
 
     Args:
-        module: As :func:`eva.kernels.targets.normalize` leaves it; changed in place.
+        module: As :func:`eva.kernels.targets.name_calls` leaves it; changed in place.
         rewrite: Is tried first on a norm, the max-pool between, if any, and the convolution; where
             it gives False, the norm is folded by PyTorch's operations.
 

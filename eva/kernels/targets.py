@@ -49,7 +49,7 @@ _IN_PLACE: dict[Any, Any] = {  # and what does the same with a copy
 _FRESH = {F.conv2d, F.batch_norm, F.max_pool2d, operator.add, aten.add.Tensor}
 
 
-def normalize(module: fx.GraphModule) -> None:
+def name_calls(module: fx.GraphModule) -> None:
     """Give each operation its one name; what the network computes stays.
 
     What overwrites a result that nothing else reads writes a new one instead: so nothing changes

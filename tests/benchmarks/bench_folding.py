@@ -24,7 +24,7 @@ from torch import Tensor, fx, nn
 from eva.kernels.allocator import allocate_from_heap
 from eva.kernels.compile import compile_model
 from eva.kernels.folding import fold
-from eva.kernels.targets import normalize
+from eva.kernels.targets import name_calls
 
 OUT = ROOT / "docs" / "records" / "benchmarks" / "folding.json"
 STEPS = 20
@@ -51,7 +51,7 @@ def without_indices(model: nn.Module) -> nn.Module:
 
 def fold_alone(module: fx.GraphModule, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Compile with BatchNorms folded, and PyTorch's convolutions."""
-    normalize(module)
+    name_calls(module)
     fold(module)
     return torch._dynamo.lookup_backend("inductor")(module, inputs)
 

@@ -19,7 +19,7 @@ from eva.kernels import compile as compiling
 from eva.kernels.compile import REPAID, Path, choose_path
 from eva.kernels.cpu_dispatch import fits_cpu_kernel, use_batch_last
 from eva.kernels.folding import batch_affine
-from eva.kernels.targets import normalize
+from eva.kernels.targets import name_calls
 from eva.recipe import Recipe
 from eva.submission import module_of
 from eva.training.trainer import Trainer
@@ -152,7 +152,7 @@ def rewritten(model: nn.Module, images: Tensor) -> tuple[Tensor, list[fx.GraphMo
     modules = []
 
     def backend(module: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
-        normalize(module)
+        name_calls(module)
         assert fits_cpu_kernel(module)
         use_batch_last(module)
         modules.append(module)
@@ -186,7 +186,7 @@ def test_a_network_and_its_captured_graph_are_rewritten_alike(captured: bool) ->
     targets = [node.target for module in modules for node in module.graph.nodes]
     names = [getattr(target, "__name__", "") for target in targets]
     assert names.count("folded_norm") == 6 and batch_affine not in targets
-    assert names.count("batch_norm") == 1 and F.batch_norm not in targets
+    assert names.count("norm_and_relu") == 1 and F.batch_norm not in targets
     assert names.count("conv2d") == 8 and F.conv2d not in targets
     theirs = model(images)
     weights = torch.randn_like(theirs)

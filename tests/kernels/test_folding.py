@@ -21,7 +21,7 @@ from eva.experiments.network import Net
 from eva.kernels.compile import compile_model
 from eva.kernels.cpu_kernels import compiler
 from eva.kernels.folding import fold
-from eva.kernels.targets import normalize
+from eva.kernels.targets import name_calls
 from eva.recipe import SGD, Recipe
 from eva.training.trainer import Trainer
 
@@ -46,7 +46,7 @@ def compiled(model: nn.Module, counts: list[int]) -> Callable[[Tensor], Tensor]:
     """The folded operations as they are, so that no C++ compiler is needed."""
 
     def backend(module: fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
-        normalize(module)
+        name_calls(module)
         counts.append(fold(module))
         return module.forward
 
