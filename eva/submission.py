@@ -34,10 +34,6 @@ ENTRIES = ("submission.py", "submission.ipynb")  # of a folder; the first that i
 ENDINGS = (".py", ENDING)
 _LISTED = 5  # files of a folder that an error names
 
-Loadable = str | Path | ModuleType
-Objects = Loadable | Callable[[], nn.Module]  # where a recipe comes beside it
-
-
 @dataclass(frozen=True, kw_only=True)
 class Submission:
     """A loaded submission; nothing was built yet.
@@ -71,6 +67,10 @@ class Submission:
             SubmissionError: It is missing, needs arguments, raises, or returns no module.
         """
         return build_model(self.module, self.name, seed)
+
+
+Loadable = str | Path | ModuleType | Submission
+Objects = Loadable | Callable[[], nn.Module]  # where a recipe comes beside it
 
 
 def build_model(module: ModuleType, name: str, seed: int = 0) -> nn.Module:
@@ -132,7 +132,7 @@ def load_submission(target: Loadable) -> Submission:
     """Import a submission: a .py file, a notebook, a folder with submission.py, or a module.
 
     Args:
-        target: A path, a dotted name, or a module that was imported already.
+        target: A path, a dotted name, or what was imported already.
 
     Raises:
         SubmissionError: It can't be found or imported, or its RECIPE is missing or no Recipe.
@@ -144,6 +144,8 @@ def load_submission(target: Loadable) -> Submission:
 
 def target_name(target: Loadable) -> str:
     """What a submission is called: as it was given, or as its module is."""
+    if isinstance(target, Submission):
+        return target.name
     return target.__name__ if isinstance(target, ModuleType) else str(target)
 
 
@@ -179,11 +181,15 @@ def load_model(target: str) -> nn.Module:
 
 
 def import_target(target: Loadable) -> ModuleType:
-    """Import a file, a notebook, a folder's submission.py, or a dotted name; a module is itself.
+    """Import a file, a notebook, a folder's submission.py, or a dotted name.
+
+    What was imported already is not imported again.
 
     Raises:
         SubmissionError: Nothing is there, or importing it raised.
     """
+    if isinstance(target, Submission):
+        return target.module
     if isinstance(target, ModuleType):
         return target
     path = find_file(target)
@@ -255,7 +261,7 @@ def require_submission(target: Loadable) -> None:
     Raises:
         SubmissionError: The message says what was looked for.
     """
-    if isinstance(target, ModuleType):
+    if isinstance(target, ModuleType | Submission):
         return
     if find_file(target) is None and not _module_exists(str(target)):
         raise _no_module(target)

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 from eva.data import DataName, Dataset, DataWarning, load_data
 from eva.errors import DataError, EvaError, RecordError, SubmissionError
@@ -53,8 +52,9 @@ def grade(
     """Run every check of an assignment on a submission; the last ones train it once.
 
     Args:
-        submission: A .py file, a notebook, a folder with one, or a dotted module name; or what
-            builds the network: a function, a lambda, a Module class.
+        submission: A .py file, a notebook, a folder with one, a dotted module name, or what
+            :func:`eva.load_submission` gave; or what builds the network: a function, a lambda, a
+            Module class.
         recipe: Beside what builds the network. A submission in a file brings its own; there, the
             second argument may be the assignment.
         assignment: Its name, or the path of a folder with assignment.toml.
@@ -103,7 +103,7 @@ def _target(
     """A submission by its path or of two objects, and the assignment, wherever it was given."""
     if isinstance(recipe, str | Path):
         assignment, recipe = recipe, None
-    if isinstance(submission, str | Path | ModuleType):
+    if isinstance(submission, Loadable):
         if recipe is not None:
             raise SubmissionError(
                 f"{target_name(submission)} has a RECIPE of its own, and another was given.",
@@ -183,7 +183,7 @@ class Grading:
     def _of_the_course(self) -> tuple[Advice, ...]:
         """A note where this is the course's own network under another name."""
         graph = self.captured.graph
-        if graph is None or str(self.submission).startswith("eva.experiments"):
+        if graph is None or target_name(self.submission).startswith("eva.experiments"):
             return ()
         try:
             name = course_answer(graph, self.captured.images.size)

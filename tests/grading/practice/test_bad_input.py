@@ -254,8 +254,10 @@ def test_objects_are_checked_as_their_file_is(tmp_path: Path) -> None:
     module = load_submission(tmp_path / "net.py").module
     report = eva.check(module.build_model, module.RECIPE)
     by_path = eva.check(tmp_path / "net.py", "mnist_8k")
+    loaded = eva.check(eva.load_submission(tmp_path / "net.py"), "mnist_8k")
     assert report.submission == "build_model"
     assert [row.verdict for row in report.rows] == [row.verdict for row in by_path.rows]
+    assert loaded == by_path
     assert "<pre>" in report._repr_mimebundle_()["text/html"]
     with pytest.raises(SubmissionError, match="RECIPE of its own"):
         eva.check(tmp_path / "net.py", module.RECIPE)
