@@ -34,6 +34,7 @@ ENTRIES = ("submission.py", "submission.ipynb")  # of a folder; the first that i
 ENDINGS = (".py", ENDING)
 _LISTED = 5  # files of a folder that an error names
 
+
 @dataclass(frozen=True, kw_only=True)
 class Submission:
     """A loaded submission; nothing was built yet.

@@ -210,7 +210,7 @@ def find_data(name: DataName | str, data_dir: str | Path | None = None) -> Path 
     """
     if name == DataName.MNIST:
         return mnist_files.find(data_dir)
-    return torchvision_files.find(name, data_dir)
+    return torchvision_files.find_root(name, data_dir)
 
 
 def fetch_data(name: DataName | str) -> Path:
@@ -219,7 +219,7 @@ def fetch_data(name: DataName | str) -> Path:
     Raises:
         DataError: It can't be had.
     """
-    return mnist_files.fetch() if name == DataName.MNIST else torchvision_files.fetch(name)
+    return mnist_files.fetch() if name == DataName.MNIST else torchvision_files.download(name)
 
 
 def verify_data(name: DataName | str, folder: Path) -> list[Path]:
@@ -230,14 +230,14 @@ def verify_data(name: DataName | str, folder: Path) -> list[Path]:
     """
     if name == DataName.MNIST:
         return mnist_files.verify(folder)
-    return torchvision_files.verify(name, folder)
+    return torchvision_files.verify_archives(name, folder)
 
 
 def _load_other(name: DataName, folder: Path) -> Dataset:
     """Read a data set of torchvision's, after verifying it, and hold it to its numbers."""
-    torchvision_files.verify(name, folder)
-    train_images, train_labels = torchvision_files.read(name, folder, train=True)
-    test_images, test_labels = torchvision_files.read(name, folder, train=False)
+    torchvision_files.verify_archives(name, folder)
+    train_images, train_labels = torchvision_files.read_split(name, folder, train=True)
+    test_images, test_labels = torchvision_files.read_split(name, folder, train=False)
     mean, std = _moments(train_images)
     data = Dataset(
         name=name.value,

@@ -51,7 +51,7 @@ _SOURCES = {
 }
 
 
-def find(name: str, data_dir: str | Path | None = None) -> Path | None:
+def find_root(name: str, data_dir: str | Path | None = None) -> Path | None:
     """Folder that holds the data set's own folder, as torchvision's ``root``; None without one.
 
     Raises:
@@ -62,7 +62,7 @@ def find(name: str, data_dir: str | Path | None = None) -> Path | None:
     return next((root for root in roots if (root / _SOURCES[name].folder).is_dir()), None)
 
 
-def fetch(name: str) -> Path:
+def download(name: str) -> Path:
     """Download a data set into the user's cache, where it is not there; return its root.
 
     Raises:
@@ -80,11 +80,11 @@ def fetch(name: str) -> Path:
             f"Check the network, or copy the folder {source.folder} that torchvision makes into "
             "FOLDER and set EVA_DATA=FOLDER.",
         ) from error
-    verify(name, root)
+    verify_archives(name, root)
     return root
 
 
-def verify(name: str, root: Path) -> list[Path]:
+def verify_archives(name: str, root: Path) -> list[Path]:
     """Compare what was published, and what was unpacked from it, with torchvision's checksums.
 
     Returns:
@@ -113,7 +113,7 @@ def verify(name: str, root: Path) -> list[Path]:
     return files
 
 
-def read(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+def read_split(name: str, root: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     """Images (n, channels, height, width) uint8 and labels (n,) int64, counted from 0.
 
     Raises:

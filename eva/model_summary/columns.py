@@ -11,7 +11,7 @@ import torch
 
 from eva.errors import InputSizeError
 from eva.model_summary.rows import SHARED, Row
-from eva.rf import ReceptiveField, Status
+from eva.rf import FieldStatus, ReceptiveField
 
 SIZE_EXAMPLE = "Write channels x height x width, such as 1x28x28."
 
@@ -52,7 +52,7 @@ TITLES = {
     Column.JUMP: "Jump",
     Column.RF_PADDING: "RF padding",
     Column.DENSITY: "Density",
-    Column.STATUS: "Status",
+    Column.STATUS: "FieldStatus",
     Column.KERNEL: "Kernel",
     Column.STRIDE: "Stride",
     Column.PADDING: "Padding",
@@ -70,11 +70,11 @@ DEFAULT_COLUMNS = (
 
 # Marks behind a field that is no exact number; a legend below the table says what they mean.
 MARKS = {
-    Status.EXACT: "",
-    Status.WHOLE_INPUT: "",
-    Status.BOUND: "≤",
-    Status.DATA_DEPENDENT: "~",
-    Status.UNKNOWN: "?",
+    FieldStatus.EXACT: "",
+    FieldStatus.WHOLE_INPUT: "",
+    FieldStatus.BOUND: "≤",
+    FieldStatus.DATA_DEPENDENT: "~",
+    FieldStatus.UNKNOWN: "?",
 }
 LEGEND = {
     "..": "units differ: from the least to the most that one of them sees",
@@ -204,11 +204,11 @@ def format_field(rf: ReceptiveField | None) -> str:
     """
     if rf is None or not rf.axes:
         return ""
-    if rf.status is Status.UNKNOWN:
+    if rf.status is FieldStatus.UNKNOWN:
         return "?"
     if rf.without_statistics is not None:
         return format_field(rf.without_statistics) + "+"
-    if rf.status is Status.WHOLE_INPUT:
+    if rf.status is FieldStatus.WHOLE_INPUT:
         return "whole"
     sizes = "x".join(
         str(size) if size == least else f"{least}..{size}"
@@ -255,7 +255,7 @@ def format_region(rf: ReceptiveField, unit: int | Sequence[int] = ()) -> str:
 def _numbers(rf: ReceptiveField | None, name: str) -> str:
     if rf is not None and rf.without_statistics is not None:
         rf = rf.without_statistics
-    if rf is None or rf.status is Status.UNKNOWN:
+    if rf is None or rf.status is FieldStatus.UNKNOWN:
         return ""
     values: tuple[Fraction | None, ...] = getattr(rf, name)
     texts = ["-" if value is None else f"{float(value):g}" for value in values]

@@ -4,7 +4,7 @@
 teaches them an operation. :mod:`eva.rf.gradients` measures the same thing in another way.
 """
 
-from eva.rf.algebra import Status
+from eva.rf.algebra import FieldStatus
 from eva.rf.field import AxisField, ReceptiveField
 from eva.rf.rules import (
     Mix,
@@ -24,6 +24,7 @@ __all__ = [
     "AxisField",
     "Call",
     "Failure",
+    "FieldStatus",
     "Mix",
     "Op",
     "OpCall",
@@ -32,7 +33,6 @@ __all__ = [
     "Reduce",
     "Registration",
     "Sliding",
-    "Status",
     "Trace",
     "Whole",
     "receptive_field",

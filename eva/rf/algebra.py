@@ -31,7 +31,7 @@ BUDGET = 1 << 24  # units of all larger patterns of one forward pass together
 MANY = "more units than are followed one by one"
 
 
-class Status(StrEnum):
+class FieldStatus(StrEnum):
     """How far a receptive field can be trusted, from best to worst."""
 
     EXACT = "exact"
@@ -41,12 +41,12 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-RANK = {status: rank for rank, status in enumerate(Status)}
+RANK = {status: rank for rank, status in enumerate(FieldStatus)}
 
 
-def worst(statuses: Iterable[Status]) -> Status:
+def worst(statuses: Iterable[FieldStatus]) -> FieldStatus:
     """The least trustworthy of them; ``exact`` for none."""
-    return max(statuses, key=RANK.__getitem__, default=Status.EXACT)
+    return max(statuses, key=RANK.__getitem__, default=FieldStatus.EXACT)
 
 
 class Axis(NamedTuple):
@@ -72,7 +72,7 @@ class Line:
 
     masks: Masks
     window: Window | None
-    status: Status = Status.EXACT
+    status: FieldStatus = FieldStatus.EXACT
     misaligned: bool = False
     causes: frozenset[str] = frozenset()
     origin: Origin | None = None
@@ -270,11 +270,11 @@ class Algebra:
     def less(self, term: Term, dim: int) -> Term:
         """The term as a bound that does not vary along a dimension."""
         if dim not in term.dims:
-            return Term(term.dims, self.weaken(term.line, Status.BOUND, MANY))
+            return Term(term.dims, self.weaken(term.line, FieldStatus.BOUND, MANY))
         at = term.dims.index(dim)
         line = self._reduced(term.line, (at,))
         dims = tuple(d for d in term.dims if d != dim)
-        return Term(dims, self.weaken(line, Status.BOUND, MANY))
+        return Term(dims, self.weaken(line, FieldStatus.BOUND, MANY))
 
     def _identity(self, size: int) -> Line:
         key = ("identity", size)
@@ -310,7 +310,7 @@ class Algebra:
             causes=a.causes | b.causes,
         )
 
-    def weaken(self, line: Line, status: Status, cause: str) -> Line:
+    def weaken(self, line: Line, status: FieldStatus, cause: str) -> Line:
         """The same line with a worse status, and why."""
         if RANK[line.status] >= RANK[status] and cause in line.causes:
             return line
@@ -494,7 +494,7 @@ class Algebra:
         terms = fields[axis]
         for other in self._uneven(fields, axis):
             if len(fields[other]) > 1:
-                weak = [self.weaken(t.line, Status.BOUND, "merge with gaps") for t in terms]
+                weak = [self.weaken(t.line, FieldStatus.BOUND, "merge with gaps") for t in terms]
                 terms = tuple(Term(t.dims, w) for t, w in zip(terms, weak, strict=True))
                 continue
             gap = fields[other][0]
@@ -512,7 +512,7 @@ class Algebra:
                 for t in (term, gap)
             )
             if not self._room(math.prod(np.broadcast_shapes(masks.shape, there.shape))):
-                return Term(term.dims, self.weaken(term.line, Status.BOUND, MANY))
+                return Term(term.dims, self.weaken(term.line, FieldStatus.BOUND, MANY))
             punched = np.where(there != 0, masks, 0)
             line = replace(term.line, masks=punched, window=None, origin=None)
             self._memo[key] = (line, term.line, gap.line)
@@ -642,7 +642,7 @@ class Algebra:
         """Whether what is seen depends on the position along a dimension, groups aside."""
         return any(dim in t.dims for g in state.groups for ts in g.values() for t in ts)
 
-    def bounded(self, state: Seen, cause: str, status: Status = Status.BOUND) -> Seen:
+    def bounded(self, state: Seen, cause: str, status: FieldStatus = FieldStatus.BOUND) -> Seen:
         """The same sets as an upper bound only."""
         key = ("bounded", id(state), cause, status)
         if key not in self._memo:
@@ -660,7 +660,7 @@ class Algebra:
         self,
         states: Sequence[Seen],
         shape: tuple[int, ...],
-        status: Status,
+        status: FieldStatus,
         cause: str,
         apart: bool = True,
     ) -> Seen:
@@ -694,7 +694,7 @@ class Algebra:
             self._memo[key] = fields
         return Seen(shape=shape, groups=(self._memo[key],), batch=batch)
 
-    def _whole_line(self, axis: Axis, status: Status, causes: frozenset[str]) -> Line:
+    def _whole_line(self, axis: Axis, status: FieldStatus, causes: frozenset[str]) -> Line:
         """All of an axis, for any unit."""
         key = ("whole line", axis, status, causes)
         if key not in self._memo:
@@ -965,7 +965,7 @@ class Algebra:
             return Term(tuple(real_new[i] for i in back.varying), back.line)
         if not self._room(math.prod(old_shape)):
             line = self.remade(term.line, ("all",), lambda m: scalar(any_of(m)))
-            return Term((), self.weaken(line, Status.BOUND, MANY))
+            return Term((), self.weaken(line, FieldStatus.BOUND, MANY))
         here = tuple(state.shape[d] if d in term.dims else 1 for d in olds)
 
         key = ("reshape", here, old_shape, new_shape)

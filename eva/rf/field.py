@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from eva.errors import ForwardError, InputSizeError
-from eva.rf.algebra import LIMIT, Algebra, Axis, Fields, Line, Seen, Status, Term, full, worst
+from eva.rf.algebra import LIMIT, Algebra, Axis, Fields, FieldStatus, Line, Seen, Term, full, worst
 from eva.rf.geometry import effective_padding
 from eva.rf.gradients.check import FieldCheck
 
@@ -57,7 +57,7 @@ class AxisField:
     start: Fraction | None
     padding: Fraction | None
     density: Fraction
-    status: Status
+    status: FieldStatus
     misaligned: bool
     causes: tuple[str, ...]
     dims: tuple[int, ...]
@@ -83,7 +83,7 @@ class AxisField:
         values = dict(data)
         for key in ("jump", "start", "padding", "density"):
             values[key] = None if values[key] is None else Fraction(values[key])
-        values["status"] = Status(values["status"])
+        values["status"] = FieldStatus(values["status"])
         for key in ("causes", "dims", "shape"):
             values[key] = tuple(values[key])
         values["hulls"] = tuple(None if h is None else (h[0], h[1]) for h in values["hulls"])
@@ -141,7 +141,7 @@ class ReceptiveField:
         return tuple(a.density for a in self.axes)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> FieldStatus:
         """The worst status of any axis."""
         return worst(a.status for a in self.axes)
 
@@ -437,8 +437,8 @@ def _axis_field(axis: Axis, dims: tuple[int, ...], line: Line, name: str) -> Axi
         still = len(set(known.values())) == 1
         jump = Fraction(0) if still else None
         start = Fraction(hulls[0][0] + hulls[0][1], 2) if still and hulls[0] else None
-        if status is Status.EXACT and all(m == full(axis) for m in different.values()):
-            status = Status.WHOLE_INPUT
+        if status is FieldStatus.EXACT and all(m == full(axis) for m in different.values()):
+            status = FieldStatus.WHOLE_INPUT
     return AxisField(
         input=name,
         axis=axis.dim,

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from eva.errors import RuleError
-from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.algebra import Algebra, FieldStatus, Seen
 from eva.rf.geometry import AxisMap, sliding
 
 
@@ -168,7 +168,7 @@ class Whole:
         apart: Images of a batch can't meet in it.
     """
 
-    status: Status
+    status: FieldStatus
     cause: str = ""
     apart: bool = True
 

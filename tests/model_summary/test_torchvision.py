@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from eva.model_summary import summary
-from eva.rf import Status
+from eva.rf import FieldStatus
 
 FAMILIES = [
     "alexnet",
@@ -61,7 +61,7 @@ def test_every_classification_family_gives_a_summary(name: str) -> None:
     found = summary(build(name).eval(), (3, side, side))
     assert found.rows[0].output_size == (1000,)
     assert found.mult_adds > 1e7
-    assert all(row.rf is None or row.rf.status is not Status.UNKNOWN for row in found.rows)
+    assert all(row.rf is None or row.rf.status is not FieldStatus.UNKNOWN for row in found.rows)
     assert len(found.render("classic").splitlines()) > 20
 
 
@@ -71,7 +71,7 @@ def test_segmentation_models_give_a_result_or_a_status(name: str) -> None:
     assert found.rows[0].output_size == (21, 224, 224)
     rf = found.rows[0].rf
     assert rf is not None
-    assert rf.status in set(Status)
+    assert rf.status in set(FieldStatus)
     assert math.prod(rf.size) > 1
 
 
@@ -86,4 +86,8 @@ def test_detection_models_say_which_operations_are_not_exact(name: str) -> None:
     assert "aten.topk" in found.notes[1]
     output = found.rows[0].rf
     assert output is not None
-    assert output.status in (Status.UNKNOWN, Status.DATA_DEPENDENT, Status.WHOLE_INPUT)
+    assert output.status in (
+        FieldStatus.UNKNOWN,
+        FieldStatus.DATA_DEPENDENT,
+        FieldStatus.WHOLE_INPUT,
+    )

@@ -526,7 +526,7 @@ def compare(program: Program, pick: Callable[[Sequence[Any]], Any], most: int = 
     multiplied by a zero.) Any other field must hold both.
     """
     found = rf.trace(program, program.sizes).field()
-    exact = found.status in (rf.Status.EXACT, rf.Status.WHOLE_INPUT)
+    exact = found.status in (rf.FieldStatus.EXACT, rf.FieldStatus.WHOLE_INPUT)
     met = images_meet(program)
     if met is not None and (met and not found.batch_coupled):
         return Comparison(units=1, differences=["images of a batch meet"], status="coupled")

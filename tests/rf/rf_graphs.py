@@ -280,7 +280,7 @@ def compare(model: nn.Module, size: tuple[int, ...]) -> Comparison:
     units = list(itertools.product(*(range(n) for n in counts)))
     masks = probe.fields(model, size, units=units)
     differences = []
-    exact = found.status in (rf.Status.EXACT, rf.Status.WHOLE_INPUT)
+    exact = found.status in (rf.FieldStatus.EXACT, rf.FieldStatus.WHOLE_INPUT)
     for unit, mask in zip(units, masks, strict=True):
         claimed = [None if s.start == s.stop else (s.start, s.stop - 1) for s in found.region(unit)]
         if None in claimed:

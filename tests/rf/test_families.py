@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import detection, maxvit, segmentation, vision_transformer
 
 from eva import rf
-from eva.rf import Status
+from eva.rf import FieldStatus
 from eva.rf.gradients import probe
 
 pytestmark = pytest.mark.filterwarnings("ignore:The default weight init")
@@ -101,7 +101,7 @@ def test_traced_fields_are_the_measured_ones(name: str, layer: str, size: int, b
         traced = field.region((*unit, 0) if wide else () if channels_last else unit)
         measured = tuple(slice(h[0], h[1] + 1) for h in probe.hulls(mask) if h is not None)
         assert traced == measured, f"unit {unit}"
-    assert field.status in (Status.EXACT, Status.WHOLE_INPUT)
+    assert field.status in (FieldStatus.EXACT, FieldStatus.WHOLE_INPUT)
 
 
 class _Upto(nn.Module):
@@ -118,7 +118,7 @@ class _Upto(nn.Module):
 
 def test_a_vision_transformer_sees_everything() -> None:
     model = vision_transformer.VisionTransformer(32, 8, 1, 2, 8, 16)
-    assert rf.receptive_field(model, (3, 32, 32)).status is Status.WHOLE_INPUT
+    assert rf.receptive_field(model, (3, 32, 32)).status is FieldStatus.WHOLE_INPUT
     patches = rf.receptive_field(model, (3, 32, 32), layer="conv_proj")
     assert (patches.size, patches.jump) == ((8, 8), (8, 8))
     assert bool(probe.fields(model, (3, 32, 32), units=[()]).all())
@@ -128,7 +128,7 @@ def test_maxvit_windows_see_their_window() -> None:
     model = maxvit.MaxVit((64, 64), 8, 4, [8], [1], 4, 0.0)
     found = rf.trace(model, (3, 64, 64))
     assert found.device_fallback is None
-    assert found.field().status is Status.WHOLE_INPUT
+    assert found.field().status is FieldStatus.WHOLE_INPUT
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_segmentation_models_have_results(build: Any) -> None:
     with torch.device("meta"):
         model = build(weights=None, weights_backbone=None)
     found = rf.trace(model, (3, 96, 96))
-    assert found.outputs["out"].status in (Status.EXACT, Status.WHOLE_INPUT)
+    assert found.outputs["out"].status in (FieldStatus.EXACT, FieldStatus.WHOLE_INPUT)
 
 
 @pytest.mark.parametrize(
@@ -158,5 +158,5 @@ def test_detection_models_say_that_their_boxes_depend_on_data(build: Any) -> Non
     options = {} if "ssd" in build.__name__ else {"min_size": 64, "max_size": 96}
     model = build(weights=None, weights_backbone=None, **options)
     found = rf.trace(model, inputs=[[torch.rand(3, 64, 64)]])
-    assert found.outputs["0.boxes"].status in (Status.DATA_DEPENDENT, Status.UNKNOWN)
+    assert found.outputs["0.boxes"].status in (FieldStatus.DATA_DEPENDENT, FieldStatus.UNKNOWN)
     assert found.device_fallback is not None

@@ -31,7 +31,7 @@ def test_torchvision_layers_have_their_measured_fields(
     assert field.size == (size, size)
     assert field.jump == (jump, jump)
     assert field.padding == (padding, padding)
-    assert field.status is rf.Status.EXACT
+    assert field.status is rf.FieldStatus.EXACT
 
 
 def one(model: nn.Module, length: int = 30) -> rf.AxisField:
@@ -127,11 +127,11 @@ def test_squeeze_excitation_sees_the_whole_input() -> None:
     field = rf.receptive_field(
         torchvision.models.mobilenet_v3_small(), (3, 96, 96), layer="features"
     )
-    assert (field.size, field.status) == ((96, 96), rf.Status.WHOLE_INPUT)
+    assert (field.size, field.status) == ((96, 96), rf.FieldStatus.WHOLE_INPUT)
 
 
 def test_without_squeeze_excitation_the_field_is_that_of_its_convolutions() -> None:
     model: Any = squeeze_excite_free(torchvision.models.mobilenet_v3_small())
     field = rf.receptive_field(model, (3, 96, 96), layer="features")
-    assert field.status is rf.Status.EXACT
+    assert field.status is rf.FieldStatus.EXACT
     assert field.jump == (32, 32)

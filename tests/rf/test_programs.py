@@ -22,9 +22,9 @@ def test_no_program_is_silently_wrong(block: int) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("aten.view", lambda op: rf.Whole(status=rf.Status.EXACT)),
+        ("aten.view", lambda op: rf.Whole(status=rf.FieldStatus.EXACT)),
         ("aten.roll", lambda op: rf.Pointwise()),
-        ("aten.bmm", lambda op: rf.Whole(status=rf.Status.EXACT)),
+        ("aten.bmm", lambda op: rf.Whole(status=rf.FieldStatus.EXACT)),
     ],
 )
 def test_a_planted_false_rule_is_found(name: str, rule: object) -> None:

@@ -61,8 +61,8 @@ def test_the_theoretical_field_is_that_of_units_far_from_borders(data: st.DataOb
             "aten.max_pool2d_with_indices",
             lambda op: rf.sliding_rule(op, kernel=1, stride=op["stride"] or op["kernel_size"]),
         ),
-        ("aten.upsample_nearest2d", lambda op: rf.Whole(status=rf.Status.EXACT)),
-        ("aten.cat", lambda op: rf.Whole(status=rf.Status.EXACT)),
+        ("aten.upsample_nearest2d", lambda op: rf.Whole(status=rf.FieldStatus.EXACT)),
+        ("aten.cat", lambda op: rf.Whole(status=rf.FieldStatus.EXACT)),
     ],
 )
 def test_a_false_rule_is_found_out(name: str, rule: Any) -> None:

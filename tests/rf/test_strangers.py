@@ -13,7 +13,7 @@ from torch import nn
 
 from eva import rf
 from eva.errors import ForwardError, InputSizeError
-from eva.rf import Status
+from eva.rf import FieldStatus
 
 
 class Net(nn.Module):
@@ -47,7 +47,7 @@ def test_features_and_facts_joined_and_mixed_see_all_of_both() -> None:
         head=nn.Linear(9, 2),
     )
     field = rf.receptive_field(model, [(4, 12, 12), (5,)])
-    assert (field.size, field.status) == ((12, 12, 5), Status.WHOLE_INPUT)
+    assert (field.size, field.status) == ((12, 12, 5), FieldStatus.WHOLE_INPUT)
 
 
 def test_two_images_side_by_side_meet_at_the_seam() -> None:
@@ -69,7 +69,7 @@ def test_windows_as_many_as_columns_keep_their_places() -> None:
     for d, unit in ((1, lambda u: (0, u)), (0, lambda u: (u, 0))):
         parts = [field.region(unit(u))[d] for u in range(4)]
         assert parts == [slice(0, 2), slice(0, 2), slice(2, 4), slice(2, 4)]
-    assert (field.size, field.status) == ((2, 2), Status.EXACT)
+    assert (field.size, field.status) == ((2, 2), FieldStatus.EXACT)
     pooled = nn.Sequential(Net(windows), nn.MaxPool2d(2))
     assert rf.receptive_field(pooled, (1, 4, 4)).size == (2, 2)
 
@@ -99,7 +99,7 @@ LEAVING: list[tuple[str, Callable[..., Any]]] = [
 @pytest.mark.parametrize("function", [f for _, f in LEAVING], ids=[n for n, _ in LEAVING])
 def test_what_depends_on_numbers_that_left_is_data_dependent(function: Callable[..., Any]) -> None:
     field = rf.receptive_field(Net(function), (1, 6, 6))
-    assert field.status in (Status.DATA_DEPENDENT, Status.UNKNOWN)
+    assert field.status in (FieldStatus.DATA_DEPENDENT, FieldStatus.UNKNOWN)
     assert field.causes
 
 
@@ -124,7 +124,7 @@ def test_memory_that_comes_back_through_a_capsule_is_what_left(
     function: Callable[..., Any],
 ) -> None:
     field = rf.receptive_field(Net(function), (1, 6, 6))
-    assert (field.size, field.status) == ((6, 6), Status.DATA_DEPENDENT)
+    assert (field.size, field.status) == ((6, 6), FieldStatus.DATA_DEPENDENT)
 
 
 def reversed_in_memory(m: Any, x: torch.Tensor) -> torch.Tensor:
@@ -149,7 +149,7 @@ def over_a_storage(m: Any, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("function", [reversed_in_memory, through_a_file, over_a_storage])
 def test_memory_that_is_handed_out_is_not_called_exact(function: Callable[..., Any]) -> None:
     field = rf.receptive_field(Net(function), (1, 6, 6))
-    assert (field.size, field.status) == ((6, 6), Status.DATA_DEPENDENT)
+    assert (field.size, field.status) == ((6, 6), FieldStatus.DATA_DEPENDENT)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_memory_that_is_handed_out_is_not_called_exact(function: Callable[..., A
     ],
 )
 def test_a_choice_between_results_depends_on_what_decided(function: Callable[..., Any]) -> None:
-    assert rf.receptive_field(Net(function), (1, 6, 6)).status is Status.DATA_DEPENDENT
+    assert rf.receptive_field(Net(function), (1, 6, 6)).status is FieldStatus.DATA_DEPENDENT
 
 
 def test_a_number_that_comes_back_may_be_of_another_image() -> None:
@@ -171,14 +171,14 @@ def test_a_number_that_comes_back_may_be_of_another_image() -> None:
 
 def test_a_nested_tensor_is_unknown() -> None:
     model = Net(lambda m, x: torch.nested.nested_tensor(list(x)).to_padded_tensor(0.0))
-    assert rf.receptive_field(model, (4, 6)).status is Status.UNKNOWN
+    assert rf.receptive_field(model, (4, 6)).status is FieldStatus.UNKNOWN
 
 
 def test_numbers_of_constants_may_leave() -> None:
     model = Net(lambda m, x: m.conv(x) * m.scale.sum().item(), conv=nn.Conv2d(1, 1, 3),
                 scale=torch.ones(3))  # fmt: skip
     field = rf.receptive_field(model, (1, 6, 6))
-    assert (field.size, field.status) == ((3, 3), Status.EXACT)
+    assert (field.size, field.status) == ((3, 3), FieldStatus.EXACT)
 
 
 # -- zeros ---------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_weights_that_a_mask_makes_zero_are_not_seen() -> None:
         mask=torch.tensor([1.0, 1, 1, 0, 0]),
     )
     field = rf.receptive_field(model, (1, 12))
-    assert (field.size, field.status) == ((3,), Status.EXACT)
+    assert (field.size, field.status) == ((3,), FieldStatus.EXACT)
     assert field.region(0) == (slice(0, 3),)
 
 
@@ -202,7 +202,7 @@ def test_a_mask_that_is_no_product_is_a_bound() -> None:
         weight=nn.Parameter(torch.rand(1, 1, 3, 3) + 0.5), mask=mask,
     )  # fmt: skip
     field = rf.receptive_field(model, (1, 8, 8))
-    assert (field.size, field.status) == ((2, 3), Status.BOUND)
+    assert (field.size, field.status) == ((2, 3), FieldStatus.BOUND)
 
 
 MASKED: list[tuple[str, Callable[..., Any]]] = [
@@ -217,7 +217,7 @@ MASKED: list[tuple[str, Callable[..., Any]]] = [
 def test_what_a_mask_covers_is_not_called_seen(function: Callable[..., Any]) -> None:
     field = rf.receptive_field(Net(function, mask=torch.tensor([1.0, 0, 1, 1])), (1, 4, 4))
     covered = field.region((0, 1))
-    assert field.status is not Status.EXACT or covered == (slice(0, 0), slice(0, 0))
+    assert field.status is not FieldStatus.EXACT or covered == (slice(0, 0), slice(0, 0))
     assert field.region((0, 2)) == (slice(0, 1), slice(2, 3))
 
 
@@ -249,7 +249,7 @@ def test_a_kernel_with_holes_sees_what_is_left(function: Callable[..., Any]) -> 
                 mask=torch.tensor([1.0, 1, 1, 0, 0]))  # fmt: skip
     before = {name: t.clone() for name, t in model.state_dict().items()}
     field = rf.receptive_field(model, (1, 12))
-    assert (field.size, field.status) == ((3,), Status.EXACT)
+    assert (field.size, field.status) == ((3,), FieldStatus.EXACT)
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
 
 
@@ -259,7 +259,7 @@ def test_holes_that_hang_on_parameters_are_a_bound() -> None:
         weight=nn.Parameter(torch.rand(1, 1, 5)), scores=nn.Parameter(torch.randn(1, 1, 5)),
     )  # fmt: skip
     field = rf.receptive_field(model, (1, 12))
-    assert (field.size, field.status) == ((5,), Status.BOUND)
+    assert (field.size, field.status) == ((5,), FieldStatus.BOUND)
 
 
 def test_a_table_of_places_made_in_forward_needs_no_real_run() -> None:
@@ -281,7 +281,7 @@ def styled(m: Any, x: torch.Tensor) -> torch.Tensor:
 
 def test_a_kernel_made_of_the_image_is_seen_and_images_stay_apart() -> None:
     field = rf.receptive_field(Net(styled), (2, 6, 6))
-    assert (field.size, field.status) == ((6, 6), Status.WHOLE_INPUT)
+    assert (field.size, field.status) == ((6, 6), FieldStatus.WHOLE_INPUT)
     assert not field.batch_coupled
 
 
@@ -388,7 +388,7 @@ def test_flex_attention_has_a_rule() -> None:
         x = F.avg_pool1d(x, 2).transpose(1, 2).unsqueeze(1)
         return flex_attention(x[:, :, 0:1], x[:, :, :3], x[:, :, 1:4], score_mod=m.change)
 
-    for change, status in ((None, Status.EXACT), (causal, Status.BOUND)):
+    for change, status in ((None, FieldStatus.EXACT), (causal, FieldStatus.BOUND)):
         model = Net(attended)
         model.change = change
         field = rf.receptive_field(model, (4, 10))
@@ -397,7 +397,7 @@ def test_flex_attention_has_a_rule() -> None:
 
 def test_numbers_rolled_as_one_line() -> None:
     field = rf.receptive_field(Net(lambda m, x: torch.roll(x[0], 7)), (2, 3, 4))
-    assert field.status is Status.EXACT
+    assert field.status is FieldStatus.EXACT
     assert field.output_shape == (2, 3, 4)
     rolled = torch.arange(24).roll(7).view(2, 3, 4)
     for c, r, k in ((0, 0, 0), (0, 2, 3), (1, 0, 1), (1, 1, 2)):
@@ -410,7 +410,7 @@ def test_numbers_rolled_as_one_line() -> None:
 def test_a_bilinear_layer_has_a_rule() -> None:
     model = Net(lambda m, a, b: m.mix(a.mT, b.mT), mix=nn.Bilinear(4, 5, 2))
     field = rf.receptive_field(model, [(4, 6), (5, 6)])
-    assert field.status is Status.EXACT
+    assert field.status is FieldStatus.EXACT
     assert field.region((2, 0)) == (slice(2, 3), slice(2, 3))
 
 
@@ -418,7 +418,7 @@ def test_a_turned_map_has_a_rule() -> None:
     field = rf.receptive_field(
         Net(lambda m, x: F.avg_pool2d(torch.rot90(x, 1, (2, 3)), 2)), (1, 8, 6)
     )
-    assert field.status is Status.EXACT
+    assert field.status is FieldStatus.EXACT
     assert field.region((0, 0)) == (slice(0, 2), slice(4, 6))
 
 
@@ -428,7 +428,7 @@ def test_an_operation_of_torchvision_without_a_rule_is_named() -> None:
     model = Net(lambda m, x: m.conv(x, m.offset(x)), conv=DeformConv2d(2, 2, 3, padding=1),
                 offset=nn.Conv2d(2, 18, 3, padding=1))  # fmt: skip
     field = rf.receptive_field(model, (2, 8, 8))
-    assert (field.status, field.causes) == (Status.UNKNOWN, ("torchvision.deform_conv2d",))
+    assert (field.status, field.causes) == (FieldStatus.UNKNOWN, ("torchvision.deform_conv2d",))
 
 
 # -- norms ---------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def test_an_operation_of_torchvision_without_a_rule_is_named() -> None:
 def test_norms_over_a_map_say_both_fields(norm: nn.Module) -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Conv2d(4, 4, 3))
     field = rf.receptive_field(model, (1, 12, 12))
-    assert (field.size, field.status) == ((12, 12), Status.WHOLE_INPUT)
+    assert (field.size, field.status) == ((12, 12), FieldStatus.WHOLE_INPUT)
     assert field.without_statistics is not None
     assert field.without_statistics.size == (5, 5)
     assert rf.ReceptiveField.from_json(field.to_json()) == field
@@ -585,5 +585,5 @@ def test_a_pattern_over_too_many_units_is_a_bound_and_says_so() -> None:
         return rows.flatten(2)
 
     field = rf.receptive_field(Net(outer), (1, 1500))
-    assert field.status is Status.BOUND
+    assert field.status is FieldStatus.BOUND
     assert any("more units" in cause for cause in field.causes)

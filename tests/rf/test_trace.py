@@ -15,7 +15,7 @@ from torch import nn
 
 from eva import rf
 from eva.errors import ForwardError
-from eva.rf import Status
+from eva.rf import FieldStatus
 
 
 class Net(nn.Module):
@@ -71,13 +71,13 @@ def test_one_line_lets_max_pool_keep_its_field_and_is_undone() -> None:
 
 def test_a_later_rule_wins_until_it_is_removed() -> None:
     model = nn.ReLU()
-    first = rf.register_rule("aten.relu", lambda op: rf.Whole(status=Status.BOUND))
+    first = rf.register_rule("aten.relu", lambda op: rf.Whole(status=FieldStatus.BOUND))
     second = rf.register_rule("aten.relu", lambda op: rf.Reduce(dims=(2, 3), keep=True))
     second.remove()
-    assert rf.receptive_field(model, (1, 4, 4)).status is Status.BOUND
+    assert rf.receptive_field(model, (1, 4, 4)).status is FieldStatus.BOUND
     first.remove()
     first.remove()
-    assert rf.receptive_field(model, (1, 4, 4)).status is Status.EXACT
+    assert rf.receptive_field(model, (1, 4, 4)).status is FieldStatus.EXACT
 
 
 # -- calls and operations ----------------------------------------------------------------------
@@ -153,45 +153,49 @@ def test_an_unknown_operation_is_named_and_never_taken_for_pointwise() -> None:
     blur.register_fake(torch.empty_like)
     model = Net(lambda m, x: torch.ops.evatest.blur(x))
     field = rf.receptive_field(model, (1, 8, 8))
-    assert (field.status, field.causes) == (Status.UNKNOWN, ("evatest.blur",))
+    assert (field.status, field.causes) == (FieldStatus.UNKNOWN, ("evatest.blur",))
     with rf.register_rule(
         "evatest.blur", lambda op: rf.sliding_rule(op, kernel=3, stride=1, padding=1)
     ):
         field = rf.receptive_field(model, (1, 8, 8))
-    assert (field.status, field.size) == (Status.EXACT, (3, 3))
+    assert (field.status, field.size) == (FieldStatus.EXACT, (3, 3))
 
 
-STATUSES: list[tuple[str, Callable[..., Any], Status]] = [
-    ("attention", lambda m, x: F.scaled_dot_product_attention(x, x, x), Status.WHOLE_INPUT),
+STATUSES: list[tuple[str, Callable[..., Any], FieldStatus]] = [
+    ("attention", lambda m, x: F.scaled_dot_product_attention(x, x, x), FieldStatus.WHOLE_INPUT),
     (
         "causal attention is a bound",
         lambda m, x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
-        Status.BOUND,
+        FieldStatus.BOUND,
     ),
     (
         "masked softmax is a bound",
         lambda m, x: x.masked_fill(torch.ones(8, 8, dtype=torch.bool).triu(1), -torch.inf).softmax(
             -1
         ),
-        Status.BOUND,
+        FieldStatus.BOUND,
     ),
     (
         "sampling depends on data",
         lambda m, x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False),
-        Status.DATA_DEPENDENT,
+        FieldStatus.DATA_DEPENDENT,
     ),
-    ("sorting depends on data", lambda m, x: x.sort(-1)[0], Status.DATA_DEPENDENT),
-    ("group norm", lambda m, x: F.group_norm(x, 1), Status.WHOLE_INPUT),
-    ("instance norm", lambda m, x: F.instance_norm(x), Status.WHOLE_INPUT),
-    ("einsum over space", lambda m, x: torch.einsum("bchw,bcij->bhw", x, x), Status.WHOLE_INPUT),
-    ("a spectrum", lambda m, x: torch.fft.fft2(x).real, Status.WHOLE_INPUT),
+    ("sorting depends on data", lambda m, x: x.sort(-1)[0], FieldStatus.DATA_DEPENDENT),
+    ("group norm", lambda m, x: F.group_norm(x, 1), FieldStatus.WHOLE_INPUT),
+    ("instance norm", lambda m, x: F.instance_norm(x), FieldStatus.WHOLE_INPUT),
+    (
+        "einsum over space",
+        lambda m, x: torch.einsum("bchw,bcij->bhw", x, x),
+        FieldStatus.WHOLE_INPUT,
+    ),
+    ("a spectrum", lambda m, x: torch.fft.fft2(x).real, FieldStatus.WHOLE_INPUT),
 ]
 
 
 @pytest.mark.parametrize(
     ("function", "status"), [s[1:] for s in STATUSES], ids=[s[0] for s in STATUSES]
 )
-def test_statuses(function: Callable[..., Any], status: Status) -> None:
+def test_statuses(function: Callable[..., Any], status: FieldStatus) -> None:
     assert field_of(function, (2, 8, 8)).status is status
 
 
@@ -221,7 +225,10 @@ EXACT: list[tuple[str, Callable[..., Any], tuple[int, int]]] = [
 @pytest.mark.parametrize(("function", "size"), [e[1:] for e in EXACT], ids=[e[0] for e in EXACT])
 def test_exact_fields(function: Callable[..., Any], size: tuple[int, int]) -> None:
     field = field_of(function, (2, 8, 8), rows=torch.tensor([0, 2, 4, 6]))
-    assert (field.size, field.status in (Status.EXACT, Status.WHOLE_INPUT)) == (size, True)
+    assert (field.size, field.status in (FieldStatus.EXACT, FieldStatus.WHOLE_INPUT)) == (
+        size,
+        True,
+    )
 
 
 def test_circular_padding_wraps_at_the_border() -> None:
@@ -269,7 +276,7 @@ def test_batch_norm_in_training_mode_couples_the_batch() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     assert rf.trace(model, (1, 8, 8)).field().batch_coupled is False
     field = rf.trace(model, (1, 8, 8), mode="train").field()
-    assert (field.batch_coupled, field.status) == (True, Status.WHOLE_INPUT)
+    assert (field.batch_coupled, field.status) == (True, FieldStatus.WHOLE_INPUT)
 
 
 def test_batch_norm_without_running_statistics_couples_the_batch_always() -> None:

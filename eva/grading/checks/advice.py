@@ -352,7 +352,7 @@ def narrow_field(candidate: Candidate) -> str | None:
         for index, op in enumerate(trace.ops)
         if op.from_input and len(shape := op.output_sizes[0]) == 4 and min(shape[2:]) > 1
     ]
-    if not maps or any(op.rf.status is not rf.Status.EXACT for _, op in maps):
+    if not maps or any(op.rf.status is not rf.FieldStatus.EXACT for _, op in maps):
         return None
     index, last = maps[-1]
     channels, height, width = last.output_sizes[0][1:]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.algebra import Algebra, FieldStatus, Seen
 from eva.rf.aten.base import dims_of, moved, permutation, rule
 from eva.rf.geometry import AxisMap, offset
 from eva.rf.rules import (
@@ -50,7 +50,7 @@ def as_strided(op: Op) -> Geometry:
     shape = op.first.shape
     if shape == op.outputs[0] and sum(n > 1 for n in shape) <= 1:
         return Pointwise()
-    return Whole(status=Status.BOUND)
+    return Whole(status=FieldStatus.BOUND)
 
 
 @rule("expand", "expand_copy")
@@ -309,12 +309,12 @@ def index(op: Op) -> Geometry:
         listed = {d: i for d, i in enumerate(op["indices"]) if isinstance(i, TensorArg)}
     apart = 0 not in listed
     if any(i.state is not None for i in listed.values()):
-        return Whole(status=Status.DATA_DEPENDENT, apart=apart)
+        return Whole(status=FieldStatus.DATA_DEPENDENT, apart=apart)
     if len(listed) != 1:
-        return Whole(status=Status.BOUND, apart=apart)
+        return Whole(status=FieldStatus.BOUND, apart=apart)
     ((dim, chosen),) = listed.items()
     if op.first.state is None or chosen.values is None:
-        return Whole(status=Status.BOUND, apart=apart)
+        return Whole(status=FieldStatus.BOUND, apart=apart)
     places = chosen.values()
     if len(chosen.shape) == 1 and places and isinstance(places[0], bool):
         places = [i for i, p in enumerate(places) if p]
@@ -323,7 +323,7 @@ def index(op: Op) -> Geometry:
     if len(flat) != _count(op.outputs[0][dim : dim + rank_of(op) - rank + 1]) or any(
         isinstance(p, bool) for p in flat
     ):
-        return Whole(status=Status.BOUND, apart=apart)
+        return Whole(status=FieldStatus.BOUND, apart=apart)
 
     def apply(algebra: Algebra, state: Seen, op: Op) -> Seen:
         return algebra.reshape(algebra.take(state, dim, [p % size for p in flat]), op.outputs[0])
@@ -353,7 +353,7 @@ def embedding(op: Op) -> Geometry:
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
         weight, places = op["weight"], op["indices"]
         if weight.state is not None:
-            return [algebra.whole(op.states, op.outputs[0], Status.DATA_DEPENDENT, op.name)]
+            return [algebra.whole(op.states, op.outputs[0], FieldStatus.DATA_DEPENDENT, op.name)]
         thin = algebra.reshape(places.state, (*places.shape, 1))
         return [algebra.broadcast(thin, op.outputs[0])]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.algebra import Algebra, FieldStatus, Seen
 from eva.rf.aten.base import rule, with_weights
 from eva.rf.rules import (
     Geometry,
@@ -115,7 +115,7 @@ def vector_product(op: Op) -> Geometry:
     """Products with a vector and distances, bounded; images of a batch may meet."""
 
     def apply(algebra: Algebra, op: Op) -> list[Seen | None]:
-        return [algebra.whole(op.states, s, Status.BOUND, op.name, False) for s in op.outputs]
+        return [algebra.whole(op.states, s, FieldStatus.BOUND, op.name, False) for s in op.outputs]
 
     return apply
 
@@ -123,7 +123,7 @@ def vector_product(op: Op) -> Geometry:
 @rule("mkldnn_rnn_layer", "_cudnn_rnn", "_pack_padded_sequence", "_pad_packed_sequence")
 def packed(op: Op) -> Geometry:
     """A recurrent layer over sequences of several lengths, bounded."""
-    return Whole(status=Status.BOUND)
+    return Whole(status=FieldStatus.BOUND)
 
 
 @rule("linear")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.algebra import Algebra, FieldStatus, Seen
 from eva.rf.aten.base import by_channel, dims_of, moved, rule, with_weights
 from eva.rf.aten.products import MASKED
 from eva.rf.geometry import AxisMap, Window, adaptive, taps, transposed
@@ -224,7 +224,7 @@ def ordered(op: Op) -> Geometry:
             return [None] * len(op.outputs)
         keep = op.outputs[0][dim] if len(op.outputs[0]) == len(state.shape) else None
         mixed = algebra.reduce(state, (dim,), keep=keep)
-        return [algebra.bounded(mixed, op.name, Status.DATA_DEPENDENT)] * len(op.outputs)
+        return [algebra.bounded(mixed, op.name, FieldStatus.DATA_DEPENDENT)] * len(op.outputs)
 
     return apply
 
@@ -238,7 +238,7 @@ def ordered(op: Op) -> Geometry:
 )  # fmt: skip
 def sampled(op: Op) -> Geometry:
     """Which elements are read depends on their values."""
-    return Whole(status=Status.DATA_DEPENDENT)
+    return Whole(status=FieldStatus.DATA_DEPENDENT)
 
 
 @rule("gather", "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy",
@@ -253,7 +253,7 @@ def scattered(op: Op) -> Geometry:
         apart = not isinstance(indices[0], TensorArg)
     else:
         apart = "dim" in op.args and op["dim"] is not None and op["dim"] % len(op.outputs[0]) != 0
-    return Whole(status=Status.BOUND if free else Status.DATA_DEPENDENT, apart=apart)
+    return Whole(status=FieldStatus.BOUND if free else FieldStatus.DATA_DEPENDENT, apart=apart)
 
 
 @rule("_fft_r2c", "_fft_c2c", "_fft_c2r")

@@ -14,7 +14,7 @@ from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from eva.errors import RuleError
-from eva.rf.algebra import Algebra, Axis, Seen, Status, worst
+from eva.rf.algebra import Algebra, Axis, FieldStatus, Seen, worst
 from eva.rf.aten import RULES
 from eva.rf.aten.movement import HIDING
 from eva.rf.rules import USERS, Geometry, Op, Pointwise, TensorArg, Whole
@@ -290,7 +290,7 @@ class Recorder(TorchDispatchMode):
         kind = (state.shape[:1], state.batch)  # what tells whether images stay apart
         if kind in self.left and self.left[kind] is not state:
             both = (self.left[kind], state)
-            state = self.algebra.whole(both, state.shape, Status.EXACT, self._cause())
+            state = self.algebra.whole(both, state.shape, FieldStatus.EXACT, self._cause())
         self.left[kind] = state
 
     def share(self, tensor: torch.Tensor, name: str) -> None:
@@ -321,7 +321,9 @@ class Recorder(TorchDispatchMode):
         if not self.left:
             return None
         sources = list(self.left.values())
-        return self.algebra.whole(sources, size_of(tensor), Status.DATA_DEPENDENT, self._cause())
+        return self.algebra.whole(
+            sources, size_of(tensor), FieldStatus.DATA_DEPENDENT, self._cause()
+        )
 
     def remember(self, tensor: torch.Tensor) -> None:
         """Know a tensor that sees an input by its memory, should that come back from outside."""
@@ -357,11 +359,11 @@ class Recorder(TorchDispatchMode):
         if held:
             sources = [*(s for s in states if s is not None), *op.states, *self.left.values()]
             return [  # of a whole batch, perhaps: images are not taken to stay apart
-                self.algebra.whole(sources, s, Status.DATA_DEPENDENT, cause, apart=False)
+                self.algebra.whole(sources, s, FieldStatus.DATA_DEPENDENT, cause, apart=False)
                 for s in op.outputs
             ]
         return [
-            None if s is None else self.algebra.bounded(s, cause, Status.DATA_DEPENDENT)
+            None if s is None else self.algebra.bounded(s, cause, FieldStatus.DATA_DEPENDENT)
             for s in states
         ]
 
@@ -478,7 +480,7 @@ class Recorder(TorchDispatchMode):
         if known is not None and self._written_outside(tensor):
             sources = [known, *self.left.values()]
             return self.algebra.whole(
-                sources, known.shape, Status.DATA_DEPENDENT, self._cause(), apart=False
+                sources, known.shape, FieldStatus.DATA_DEPENDENT, self._cause(), apart=False
             )
         return known
 
@@ -551,7 +553,7 @@ class Recorder(TorchDispatchMode):
             if rule is not None:
                 geometry = rule(op)
             else:
-                geometry = Pointwise() if pointwise else Whole(status=Status.UNKNOWN)
+                geometry = Pointwise() if pointwise else Whole(status=FieldStatus.UNKNOWN)
             found = geometry(self.algebra, op)
             states: list[Seen | None] = (
                 [found] * len(op.outputs) if isinstance(found, Seen) else list(found)
@@ -568,7 +570,7 @@ class Recorder(TorchDispatchMode):
                     "A rule takes one Op and returns a Geometry such as Pointwise().",
                 )
                 raise self.broken from e
-            lost = Whole(status=Status.UNKNOWN, cause=f"{op.name} ({type(e).__name__}: {e})")
+            lost = Whole(status=FieldStatus.UNKNOWN, cause=f"{op.name} ({type(e).__name__}: {e})")
             return lost(self.algebra, op)
         return states
 
@@ -598,7 +600,7 @@ class Recorder(TorchDispatchMode):
         if not self.left and not self.decided:
             return found
         return tuple(
-            (shape, s and self.algebra.bounded(s, self._cause(), Status.DATA_DEPENDENT))
+            (shape, s and self.algebra.bounded(s, self._cause(), FieldStatus.DATA_DEPENDENT))
             for shape, s in found
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from eva.rf.algebra import Algebra, Seen, Status
+from eva.rf.algebra import Algebra, FieldStatus, Seen
 from eva.rf.aten.base import permutation
 
 STATE = "_eva_state"  # attributes of a tensor; they live exactly as long as it does
@@ -70,4 +70,4 @@ def written_base(algebra: Algebra, view: View, base: Seen, piece: Seen) -> Seen:
         if name in ("select", "unbind"):
             piece = algebra.reshape(piece, thick)
         return algebra.write(base, dim, positions, piece)
-    return algebra.whole([base, piece], base.shape, Status.BOUND, f"write into {view.name}")
+    return algebra.whole([base, piece], base.shape, FieldStatus.BOUND, f"write into {view.name}")
