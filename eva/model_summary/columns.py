@@ -52,7 +52,7 @@ TITLES = {
     Column.JUMP: "Jump",
     Column.RF_PADDING: "RF padding",
     Column.DENSITY: "Density",
-    Column.STATUS: "FieldStatus",
+    Column.STATUS: "Status",
     Column.KERNEL: "Kernel",
     Column.STRIDE: "Stride",
     Column.PADDING: "Padding",
