@@ -40,7 +40,7 @@ EITHER = {  # where it depends on the moment
     "fork_bomb": ("timeout", "stalled"),  # on a busy machine it computes less
     "hundred_gigabytes_of_output": ("timeout", "stalled", "output", "no-record"),
 }
-WORTHLESS = {"trains_while_built"}  # accepted: what it brings is thrown away, see below
+WORTHLESS = {"trains_while_built", "own_seed"}  # accepted: what it brings is thrown away, see below
 WORDS = {  # what the student reads, where the reason must be the right one
     "exit_at_import": "ended itself",
     "sys_exit": "SystemExit",
@@ -185,11 +185,27 @@ def _descendants() -> list[str]:
     return found[1:]
 
 
+def test_a_seed_of_ones_own_brings_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Honest files set one, too; whichever it is, the judge trains from the same weights."""
+    attack = SUBMISSIONS / "attacks" / "own_seed.py"
+    other = tmp_path / "other.py"
+    other.write_text(attack.read_text().replace("4711", "4712"))
+    (tmp_path / "work").mkdir()
+    graphs = []
+    for path in (attack, other):
+        submitted = judge_static(extract(sandbox, tmp_path / "work", path), RUBRIC)
+        assert not refusals(submitted)
+        assert submitted.graph is not None
+        graphs.append(submitted.graph)
+    assert graphs[0].to_bytes() != graphs[1].to_bytes()
+    assert draw_initial(graphs[0], 7).to_bytes() == draw_initial(graphs[1], 7).to_bytes()
+
+
 def test_files_beside_the_submission_do_nothing(
     sandbox: Sandbox, before: bytes, tmp_path: Path
 ) -> None:
     """conftest.py, tests of one's own, a stale .pyc, weights, a link out of the folder."""
-    bad = SUBMISSIONS / "attacks" / "own_seed.py"
+    bad = SUBMISSIONS / "attacks" / "sixty_epochs.py"
     hook = "def pytest_runtest_makereport(item, call): raise SystemExit(0)\n"
     (tmp_path / "conftest.py").write_text(hook)
     (tmp_path / "test_mine.py").write_text("def test_that_always_passes(): pass\n")
