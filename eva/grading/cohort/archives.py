@@ -69,7 +69,7 @@ def _each(upload: Upload, entries: list[ArchiveEntry]) -> Iterator[Upload]:
         path = entry.path.relative_to(around)
         tops.setdefault(path.parts[0], []).append(replace(entry, path=path))
     name = os.path.basename(around) or upload.student
-    made = not upload.if_downloaded or is_download(list(tops), name)
+    made = not upload.if_downloaded or is_download([PurePosixPath(top) for top in tops], name)
     if len(tops) == 1 or any(top.lower() in ENTRIES for top in tops) or not made:
         yield replace(upload, entries=tuple(entries))
         return

@@ -186,15 +186,15 @@ def student_of(path: PurePath) -> str:
     return name[: len(name) - len(ending)] or name
 
 
-def is_download(names: Sequence[str], around: str) -> bool:
-    """Whether a course system has made these names, which lie in a folder or archive ``around``."""
-    count = sum(_DOWNLOADED.search(name) is not None for name in names)
-    return 2 * count > len(names) or (around.endswith("-submissions") and len(names) > 1)
+def is_download(paths: Sequence[PurePath], around: str) -> bool:
+    """Whether a course system has named these, which lie in a folder or archive ``around``."""
+    count = sum(_DOWNLOADED.search(path.name) is not None for path in paths)
+    return 2 * count > len(paths) or (around.endswith("-submissions") and len(paths) > 1)
 
 
-def _holds_download(folder: Path) -> bool:
+def _holds_download(path: Path) -> bool:
     try:
-        return is_download([path.name for path in folder.iterdir()], folder.name)
+        return is_download(list(path.iterdir()), path.name)
     except OSError:  # which is said where it is read
         return False
 
@@ -224,7 +224,7 @@ def _in_folder(path: Path) -> list[Upload]:
     if len(real) == 1 and not real[0].is_symlink():
         if real[0].is_dir():
             deeper = _in_folder(real[0])
-            if is_download([one.path.name for one in deeper], real[0].name):
+            if is_download([one.path for one in deeper], real[0].name):
                 return deeper
         elif real[0].name.lower().endswith(ARCHIVES):
             return [Upload(path=real[0], of_class=True, if_downloaded=True)]
