@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,16 @@ def test_check_finds_in_each_experiment_what_its_story_says(name: str, failed: l
     assert statuses[6:] == ["skipped", "skipped"]
     assert report["advice"] == []
     assert result.exit_code == (1 if failed else 0)
+
+
+def test_check_draws_nothing_and_loads_no_pyplot() -> None:
+    code = (
+        "import sys\nfrom eva.cli import app\n"
+        "app(['check', 'eva.experiments.exp5'], standalone_mode=False)\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.rstrip().endswith("False"), done.stdout + done.stderr
 
 
 def test_check_prints_messages_and_the_table() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ROOMS = (
+MODULES = (
     "eva.training.trainer, eva.training.lr_finder, eva.recipe, eva.data, eva.record, "
     "eva.submission, eva.kernels.compile, eva.kernels.cpu_kernels, eva.kernels.gpu_dispatch"
 )
@@ -17,7 +17,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_importing_the_trainer_imports_neither_pyplot_nor_the_compiler() -> None:
     heavy = "{'matplotlib.pyplot', 'torch._dynamo', 'torch._inductor', 'torchvision'}"
-    done = run(f"import sys, {ROOMS}; print(sorted({heavy} & set(sys.modules)))")
+    done = run(f"import sys, {MODULES}; print(sorted({heavy} & set(sys.modules)))")
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -37,7 +37,7 @@ import torch  # PyTorch's own imports are not ours to change
 for name in ("fork", "sched_getaffinity", "register_at_fork"):
     if hasattr(os, name):
         delattr(os, name)
-import {ROOMS}
+import {MODULES}
 from eva.data import Dataset
 from eva.recipe import Recipe
 from torch import nn
