@@ -376,3 +376,14 @@ def test_keywords_of_other_libraries_say_what_ours_are(given: dict[str, object],
     with pytest.raises(InputSizeError) as caught:
         summary(nn.Conv2d(1, 2, 3), (1, 8, 8), **given)
     assert says in str(caught.value)
+
+
+def test_every_column_has_its_title_in_the_table() -> None:
+    every = ["input", "output", "params", "params_percent", "trainable", "mult_adds", "rf", "jump",
+             "rf_padding", "density", "status", "kernel", "stride", "padding", "groups"]  # fmt: skip
+    table = summary(nn.Conv2d(1, 8, 3), (1, 28, 28), columns=every).render("markdown")
+    titles = [cell.strip() for cell in table.splitlines()[0].strip("| ").split("|")]
+    assert titles == [
+        "layer", "Input", "Output", "Params", "Params %", "Trainable", "Mult-adds", "RF", "Jump",
+        "RF padding", "Density", "Status", "Kernel", "Stride", "Padding", "Groups",
+    ]  # fmt: skip
