@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import eva
 from eva.errors import EvaError, ForwardError, InputSizeError
-from eva.model_summary import Format, ModelForwardError, format_size, parse_size, summary
+from eva.model_summary import Column, Format, ModelForwardError, format_size, parse_size, summary
 from eva.rf import register_rule, sliding_rule
 from eva.submission import load_submission
 
@@ -379,8 +379,7 @@ def test_keywords_of_other_libraries_say_what_ours_are(given: dict[str, object],
 
 
 def test_every_column_has_its_title_in_the_table() -> None:
-    every = ["input", "output", "params", "params_percent", "trainable", "mult_adds", "rf", "jump",
-             "rf_padding", "density", "status", "kernel", "stride", "padding", "groups"]  # fmt: skip
+    every = list(Column)
     table = summary(nn.Conv2d(1, 8, 3), (1, 28, 28), columns=every).render("markdown")
     titles = [cell.strip() for cell in table.splitlines()[0].strip("| ").split("|")]
     assert titles == [
