@@ -64,3 +64,8 @@ class JobError(EvaError):
 
 class GradingError(EvaError):
     """The grader itself can't work: no assignment, no sandbox, a damaged journal."""
+
+
+def message_line(error: BaseException) -> str:
+    """The first line of what an error says; empty where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from eva.data import DataName, images_of
-from eva.errors import EvaError, SubmissionError
+from eva.errors import EvaError, SubmissionError, message_line
 from eva.record import Run, write_atomically
 
 TRACE = "pkg.torch.onnx.stack_trace"
@@ -50,9 +50,9 @@ def export_onnx(model: nn.Module, run: Run, out: Path) -> Path:
             verbose=False,
         )
     except Exception as error:  # the exporter's errors have no common base
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = message_line(error) or type(error).__name__
         raise SubmissionError(
-            f"PyTorch can't export this network to ONNX: {lines[0]}",
+            f"PyTorch can't export this network to ONNX: {said}",
             "A forward pass that asks for values, in an `if` or a loop, is the usual cause.",
         ) from error
     assert program is not None  # with dynamo=True

@@ -61,8 +61,7 @@ def _where(name: str, data_dir: Path | None) -> Path:
 
 
 def _require_known(name: str) -> None:
-    from eva.data import DataName
+    from eva.data import PUBLISHED
 
-    files = [one.value for one in DataName if one not in (DataName.AUTO, DataName.MINI)]
-    if name not in files:
-        raise typer.BadParameter(f"known: {', '.join(files)}", param_hint="NAME")
+    if name not in PUBLISHED:
+        raise typer.BadParameter(f"known: {', '.join(PUBLISHED)}", param_hint="NAME")

@@ -2,6 +2,7 @@
 
 from eva.data.augment import prepare
 from eva.data.dataset import (
+    PUBLISHED,
     DataName,
     Dataset,
     DataWarning,
@@ -19,6 +20,7 @@ from eva.data.dataset import (
 )
 
 __all__ = [
+    "PUBLISHED",
     "DataName",
     "DataWarning",
     "Dataset",

@@ -44,6 +44,10 @@ class DataName(StrEnum):
     CIFAR10 = "cifar10"
 
 
+PUBLISHED = tuple(name.value for name in DataName if name not in (DataName.AUTO, DataName.MINI))
+"""Data sets that are fetched and verified as they were published."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """What a network is asked about, where the images themselves are not there.

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from eva.data.mnist_files import cache_dir, given_folder
-from eva.errors import DataError
+from eva.errors import DataError, message_line
 from eva.user_cache import cache_folders
 
 
@@ -74,7 +74,7 @@ def download(name: str) -> Path:
         for train in (True, False):
             _loader(source)(root=str(root), train=train, download=True, **source.options)
     except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = message_line(error) or type(error).__name__
         raise DataError(
             f"{name} could not be downloaded: {said}",
             f"Check the network, or copy the folder {source.folder} that torchvision makes into "

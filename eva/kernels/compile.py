@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from eva.errors import DeviceError
+from eva.errors import DeviceError, message_line
 from eva.kernels.cpu_dispatch import (
     CPU_CHANNELS,
     IMAGES,
@@ -31,6 +31,7 @@ from eva.kernels.cpu_dispatch import (
 from eva.kernels.cpu_kernels import compiler
 from eva.kernels.folding import fold
 from eva.kernels.targets import name_calls
+from eva.module_state import unchanged
 from eva.seeds import seeded
 
 Compiled = Callable[..., Any]
@@ -197,25 +198,19 @@ def _step(
     model: nn.Module, forward: Forward, images: Tensor, bf16: bool = False, seed: int = 0
 ) -> Tensor:
     """All gradients of a step, as one row of numbers; buffers and random state are put back."""
-    buffers = {name: value.clone() for name, value in model.named_buffers()}
-    training = model.training
-    model.train()
     weights = [value for value in model.parameters() if value.requires_grad]
     try:
-        with seeded(images.device, seed):
+        with unchanged(model), seeded(images.device, seed):
+            model.train()
             with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
                 scores = forward(images)
             scores.float().log_softmax(1)[:, 0].mean().backward()  # type: ignore[no-untyped-call]
         found = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
         return torch.cat([gradient.flatten().float() for gradient in found])
     finally:
-        model.train(training)
-        with torch.no_grad():
-            for name, value in model.named_buffers():
-                value.copy_(buffers[name])
         for weight in weights:
             weight.grad = None
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    return (message_line(error) or type(error).__name__)[:200]

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from eva.builder import Builder, built
-from eva.data import Dataset, epoch_order, normalize, prepare, to_float
+from eva.data import Dataset, epoch_order, prepare, to_float
 from eva.errors import TrainingError
 from eva.kernels.allocator import allocate_from_heap
 from eva.kernels.compile import choose_path
@@ -120,7 +120,7 @@ class Trainer:
         self._average_weight = torch.zeros((), device=self.device)
         path = choose_path(
             self.model,
-            normalize(to_float(self.data.train_images[: recipe.batch_size])),
+            self.data.normalize(to_float(self.data.train_images[: recipe.batch_size])),
             mode=compiled,
             total=recipe.epochs * len(data.train_labels),
             bf16=bf16,

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 
 from eva.builder import place_of, their_frames
 from eva.data import Dataset, to_float
-from eva.errors import ForwardError
+from eva.errors import ForwardError, message_line
 from eva.kernels.memory_format import FASTEST_FIRST
 from eva.seeds import seeded
 from eva.training.evaluation import BATCH
@@ -170,7 +170,7 @@ def _layer_in_errors(model: nn.Module, size: int, mode: str) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (Exception, SystemExit) as error:
-        text = (str(error).strip().splitlines() or [""])[0]
+        text = message_line(error)
         where = inside[-1] if inside else "forward()"
         raise ForwardError(
             f"a batch of {size} images in {mode} raised {type(error).__name__} in {where}: {text}",
@@ -263,7 +263,7 @@ def _require_gradients(loss: Tensor) -> None:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        text = (str(error).strip().splitlines() or [""])[0].partition(" Hint: ")[0]
+        text = message_line(error).partition(" Hint: ")[0]
         hint = "Does forward() change a value in place (`+=`, `relu_`, `inplace=True`)?"
         raise ForwardError(
             f"the backward pass raised {type(error).__name__}: {text}",

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from eva.data import Images
-from eva.errors import GradingError
+from eva.errors import GradingError, message_line
 from eva.grading.graph.candidate import Candidate, Mistake
 from eva.grading.graph.counting import MAX_WORK
 from eva.grading.graph.execution import steps
@@ -244,9 +244,9 @@ def _require_small(
         except Exception as error:  # whatever an operation says of shapes that do not fit
             if batch == 1:
                 return 0  # a norm of one value an image: the check of the shapes tells it
-            text = (str(error).strip().splitlines() or [""])[0][:200]
             raise GradingError(
-                f"the graph can't run on a batch of {batch}: {type(error).__name__}: {text}"
+                f"the graph can't run on a batch of {batch}: {type(error).__name__}: "
+                f"{message_line(error)[:200]}"
             ) from error
         work = 0 if counting is None else counting.get_total_flops() // batch
     if work > _FACTOR * MAX_WORK:

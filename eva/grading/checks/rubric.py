@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from eva.data import DataName, Images, images_of
+from eva.data import PUBLISHED, DataName, Images, images_of
 from eva.errors import GradingError
 from eva.grading.checks.check import Asked, Check, known_kinds, own_kinds
 from eva.json_types import FrozenModel
@@ -100,12 +100,9 @@ class CodeLimits(FrozenModel, strict=True):
     source_files: Annotated[int, Field(ge=1, le=200)] = 200
 
 
-_TRAINABLE = [name.value for name in DataName if name not in (DataName.AUTO, DataName.MINI)]
-
-
 def _known_data(name: str) -> str:
-    if name not in _TRAINABLE:
-        raise ValueError(f"no such data set{_meant(name, _TRAINABLE, always=True)}")
+    if name not in PUBLISHED:
+        raise ValueError(f"no such data set{_meant(name, PUBLISHED, always=True)}")
     return name
 
 

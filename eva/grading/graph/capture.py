@@ -35,8 +35,8 @@ from eva.grading.graph.trial import (
     first_line,
     scores_of,
     try_out,
-    unchanged,
 )
+from eva.module_state import unchanged
 from eva.recipe import Recipe
 from eva.seeds import seed_python, seeded, seeds_ignored
 from eva.submission import (

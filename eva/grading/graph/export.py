@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eva.errors import GradingError
+from eva.errors import GradingError, message_line
 from eva.grading.graph.conversion import Conversion, Store, Unsupported
 from eva.grading.graph.graph import Graph
-from eva.grading.graph.trial import buffers_of, put_back
+from eva.module_state import buffers_of, put_back
 
 EXAMPLE_BATCH = 3  # of the example; every larger batch is the same to torch.export
 
@@ -111,7 +111,7 @@ def _exported(root: nn.Module, example: Tensor) -> Any:
         try:
             return torch.export.export(root, (example,), dynamic_shapes=shapes, strict=False)
         except Exception as error:  # torch.export raises whatever its many layers raise
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "?"
+            reason = message_line(error)[:200] or "?"
             mode = "train" if root.training else "eval"
             raise Unsupported(
                 f"torch.export can't write forward in {mode} mode as a graph: "

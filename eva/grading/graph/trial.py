@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eva.data import Dataset, Images, to_float
-from eva.errors import EvaError, ForwardError, TrainingError
+from eva.errors import EvaError, ForwardError, TrainingError, message_line
+from eva.module_state import unchanged
 from eva.recipe import Recipe
 from eva.seeds import seeded
 from eva.training.evaluation import BATCH, GPU_BATCH
@@ -175,41 +174,6 @@ def scores_of(module: nn.Module, images: Tensor, seed: int = 0) -> Any:
         return module(images.clone())  # forward may write into them
 
 
-@contextmanager
-def unchanged(module: nn.Module) -> Iterator[None]:
-    """Put the mode and the buffers of a module back as they were, numbers and tensors."""
-    training = module.training
-    buffers = buffers_of(module)
-    numbers = [buffer.detach().clone() for _, _, buffer in buffers]
-    try:
-        yield
-    finally:
-        module.train(training)
-        with torch.no_grad():
-            for (_, _, buffer), before in zip(buffers, numbers, strict=True):
-                buffer.copy_(before)
-        put_back(buffers)
-
-
-Buffers = list[tuple[nn.Module, str, Tensor]]
-
-
-def buffers_of(module: nn.Module) -> Buffers:
-    """Each buffer with its owner and name there."""
-    return [
-        (owner, name, buffer)
-        for owner in nn.Module.modules(module)
-        for name, buffer in owner._buffers.items()
-        if buffer is not None
-    ]
-
-
-def put_back(buffers: Buffers) -> None:
-    """Make these the buffers of their owners again, whose own train() may have replaced them."""
-    for owner, name, buffer in buffers:
-        owner._buffers[name] = buffer
-
-
 def is_the_machines(error: Exception) -> bool:
     """Whether training might go well on another machine, or at another time."""
     if isinstance(error, ForwardError):  # the trainer's own trial of the network
@@ -222,8 +186,7 @@ def is_the_machines(error: Exception) -> bool:
 
 def first_line(error: BaseException) -> str:
     """Kind of an error and the first line of what it says."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"
+    return f"{type(error).__name__}: {message_line(error)}"
 
 
 def show(shape: tuple[int, ...]) -> str:
