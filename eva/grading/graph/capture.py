@@ -38,7 +38,7 @@ from eva.grading.graph.trial import (
 )
 from eva.module_state import unchanged
 from eva.recipe import Recipe
-from eva.seeds import seed_python, seeded, seeds_ignored
+from eva.seeds import derive_seed, seed_python, seeded, seeds_ignored
 from eva.submission import (
     Loadable,
     build_model,
@@ -131,7 +131,7 @@ def capture(
                     if graph is not None and gradients:
                         _compare_gradients(network, graph, recipe, images, mistakes)
                     _try_out(network, recipe, images, mistakes)
-                    fixed = _fixed_weights(network, module, name, seed + 1)
+                    fixed = _fixed_weights(network, module, name, derive_seed("other", seed))
                 if graph is not None:
                     idle = _idle(network, graph)
                     graph = _repeated(network, graph, module, name, seed, images, mistakes)

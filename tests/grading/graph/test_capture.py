@@ -32,9 +32,10 @@ def verdicts(candidate: Candidate) -> dict[str, Verdict]:
     return {v.check: v for v in run_fast_checks(candidate)}
 
 
-def test_a_seed_of_ones_own_makes_no_weights_from_home() -> None:
+@pytest.mark.parametrize("own", [0, 1, 2, 42])
+def test_a_seed_of_ones_own_makes_no_weights_from_home(own: int) -> None:
     def build_model() -> nn.Module:
-        torch.manual_seed(42)
+        torch.manual_seed(own)
         return plain()
 
     assert captured(build_model).fixed == 0
